@@ -1,0 +1,90 @@
+# shardstack. `make` lists the targets; CONTRIBUTING.md explains them.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+# Cores of `run` and `bench`, as a mask.
+COREMASK ?= 0x3
+# How long `run` lasts in all, and how long `fuzz` stays on each target.
+DURATION ?= 10s
+FUZZTIME ?= 30s
+# Pattern of the benchmarks that `bench` runs.
+BENCH    ?= .
+# The version that `lint` fetches where no staticcheck is installed.
+STATICCHECK_VERSION ?= v0.8.2
+
+GO      ?= go
+GOFLAGS += -buildvcs=false
+export GOFLAGS
+# ip, nginx, ethtool lie where an ordinary user's PATH doesn't look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+# `make run` passes these on.
+RUNFLAGS ?=
+
+# The packages, as lists of import paths. $(call packages,a b) gives those that
+# lie in or below the folders a and b.
+ALL       = $(eval ALL := $(or $(shell $(GO) list ./...),$(error go list found no packages)))$(ALL)
+MODULE   := $(shell $(GO) list -m)
+packages  = $(filter $(foreach d,$(1),$(MODULE)/$(d) $(MODULE)/$(d)/%),$(ALL))
+
+# Tests that own cores, devices or whole programs run one package at a time so
+# that they don't take each other's cores; all others run side by side.
+SERIAL_DIRS := port/tap shard netconn bench cmd examples
+SERIAL   = $(call packages,$(SERIAL_DIRS))
+PARALLEL = $(filter-out $(SERIAL),$(ALL))
+
+# Packages in which more than one thread touches memory, and packages with
+# extra checks under -tags pbufdebug.
+RACE     = $(call packages,ring port shard netconn affinity)
+DEBUG    = $(call packages,pbuf stack)
+
+.PHONY: help deps build run test unit serial debug race bench fuzz lint lint-light clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install the Debian packages that the tests use, if a tool is missing (root)
+	@.ci/deps
+
+build: ## build all packages, and the generator as bin/shardgen
+	$(GO) build ./...
+	$(GO) build -o bin/shardgen ./cmd/shardgen
+
+run: build ## run bulk, rr, cps and udp on the in-memory wire (COREMASK, DURATION)
+	bin/shardgen demo --coremask $(COREMASK) --duration $(DURATION) $(RUNFLAGS)
+
+test: deps lint-light build unit serial debug race ## everything that CI runs
+
+unit: ## tests that need nothing of the machine
+	$(GO) test -count=1 -timeout 5m $(PARALLEL)
+
+serial: ## tests that need cores, devices or programs, one package at a time
+	$(if $(SERIAL),$(GO) test -count=1 -timeout 5m -p 1 $(SERIAL))
+
+debug: ## tests of the buffers and the stack with the buffers' checks on
+	$(if $(DEBUG),$(GO) test -count=1 -timeout 5m -tags pbufdebug $(DEBUG))
+
+race: ## tests of what more than one thread touches, with the race detector
+	$(if $(RACE),$(GO) test -count=1 -timeout 10m -p 1 -race $(RACE))
+
+bench: ## run the benchmarks (COREMASK, BENCH)
+	$(GO) test -run '^$$' -bench '$(BENCH)' ./bench -args -coremask $(COREMASK)
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	@.ci/fuzz $(FUZZTIME)
+
+lint-light: ## gofmt, go vet, staticcheck
+	@out=$$(gofmt -l .); \
+	  [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	@.ci/staticcheck $(STATICCHECK_VERSION)
+
+lint: lint-light ## lint-light, and golangci-lint if it is installed
+	@if command -v golangci-lint >/dev/null; then set -x; golangci-lint run ./...; \
+	  else echo "golangci-lint is not installed: skipped"; fi
+
+clean: ## remove what was built
+	rm -rf bin out
