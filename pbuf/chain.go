@@ -1,0 +1,136 @@
+package pbuf
+
+// Free drops one reference and returns how many buffers of the chain went back
+// to their pools: the first buffer if this was the last reference to it, then
+// the next in the same way, up to the first that has other holders (pbuf_free).
+// Buffers held away from home go to the holding pool's list of foreign ones.
+func (p *Pbuf) Free() int {
+	if debug {
+		p.assertFree()
+	} else if p.ref == 1 && p.next == 0 && p.home == p.at && p.kind != KindRef {
+		pools[p.home].put(p)
+		return 1
+	}
+	return p.freeChain()
+}
+
+// freeChain is Free in all its generality.
+func (p *Pbuf) freeChain() int {
+	n := 0
+	for p != nil && p.ref != 0 {
+		if debug {
+			p.assertFree()
+		}
+		if p.ref--; p.ref != 0 {
+			break
+		}
+		next := at(p.next)
+		p.dispose()
+		p = next
+		n++
+	}
+	return n
+}
+
+// dispose gives a buffer without holders back.
+func (p *Pbuf) dispose() {
+	pl := pools[p.at]
+	if p.home != p.at {
+		pl.putForeign(p)
+		return
+	}
+	if p.kind == KindRef {
+		pl.unlink(p)
+	}
+	pl.put(p)
+}
+
+// FreeBatch frees each of ps, as Free does.
+func FreeBatch(ps []*Pbuf) {
+	for _, p := range ps {
+		p.Free()
+	}
+}
+
+// ChainLen returns the number of buffers in the chain (pbuf_clen).
+func (p *Pbuf) ChainLen() int {
+	n := 0
+	for ; p != nil; p = p.Next() {
+		n++
+	}
+	return n
+}
+
+// Last returns the last buffer of the chain.
+func (p *Pbuf) Last() *Pbuf {
+	for p.next != 0 {
+		p = p.Next()
+	}
+	return p
+}
+
+// Cat appends tail to the chain and takes over the caller's reference to it
+// (pbuf_cat).
+func (p *Pbuf) Cat(tail *Pbuf) {
+	if tail == nil {
+		return
+	}
+	if debug {
+		tail.assertLive()
+	}
+	n := tail.totLen
+	for p.next != 0 {
+		p.totLen += n
+		p = p.Next()
+	}
+	p.totLen += n
+	p.next = addr(tail)
+}
+
+// Chain appends tail to the chain and adds a reference to it: the caller keeps
+// its own (pbuf_chain).
+func (p *Pbuf) Chain(tail *Pbuf) {
+	if tail == nil {
+		return
+	}
+	p.Cat(tail)
+	tail.Ref()
+}
+
+// Dechain cuts the chain behind its first buffer and drops the reference that
+// the first had to the second. It returns the second, or nil if there was none
+// or nobody else holds it, so that it is freed now (pbuf_dechain).
+func (p *Pbuf) Dechain() *Pbuf {
+	q := p.Next()
+	if q == nil {
+		return nil
+	}
+	p.next = 0
+	p.totLen = p.length
+	if q.Free() > 0 {
+		return nil
+	}
+	return q
+}
+
+// Realloc shortens the chain to n bytes and frees the buffers behind
+// (pbuf_realloc). It returns false and changes nothing if n is negative or more
+// than TotLen.
+func (p *Pbuf) Realloc(n int) bool {
+	cut := int(p.totLen) - n
+	if n < 0 || cut < 0 {
+		return false
+	}
+	for n > int(p.length) {
+		n -= int(p.length)
+		p.totLen -= uint32(cut)
+		p = p.Next()
+	}
+	p.length = uint32(n)
+	p.totLen = uint32(n)
+	if rest := p.Next(); rest != nil {
+		p.next = 0
+		rest.Free()
+	}
+	return true
+}

@@ -1,0 +1,117 @@
+package pbuf
+
+// Backing supplies the elements of a class in place of the pool's own mapping,
+// as a DPDK mempool does. Elements are addresses of Pbuf headers (Pbuf.Addr) in
+// the layout of this package. The pool calls it from its own thread.
+type Backing interface {
+	// Refill fills dst with addresses of free elements and returns how many.
+	Refill(dst []uintptr) int
+	// Drain takes all of src back.
+	Drain(src []uintptr)
+}
+
+// backingBatch is how many elements go to or from a Backing at a time; twice as
+// many are kept at hand.
+const backingBatch = 256
+
+// class is the free list of one size class: a stack, so that the buffer freed
+// last, still in the cache, is used first.
+type class struct {
+	free   []uintptr // free elements are free[:n]
+	n      int
+	allocs uint64
+	frees  uint64
+	tag    tag // header fields of a new buffer
+	space  int // bytes from the front of the headroom to the end, -1 = no such class
+	limit  int // elements in all
+
+	backing   Backing
+	failures  uint64
+	fallbacks uint64
+}
+
+func newClass(id uint8, c Class, n, room int, b Backing) class {
+	cl := class{
+		tag:     tag{ref: 1, state: uint8(c), home: id, at: id, aux: uint16(room >> lineShift)},
+		space:   Headroom + room,
+		limit:   n,
+		backing: b,
+	}
+	if n == 0 {
+		cl.space = -1
+	}
+	hold := n
+	if b != nil {
+		hold = min(n, 2*backingBatch)
+	}
+	cl.free = make([]uintptr, hold)
+	return cl
+}
+
+// out returns how many elements are not free.
+func (c *class) out() int { return int(c.allocs - c.frees) }
+
+// alloc returns a buffer of n bytes, nil if there is none. The caller has
+// checked that headroom and n fit.
+func (c *class) alloc(headroom uintptr, n int) *Pbuf {
+	if c.n == 0 && !c.refill() {
+		return nil
+	}
+	c.n--
+	a := c.free[c.n]
+	c.allocs++
+	p := at(a)
+	p.next = 0
+	p.payload = a + PbufSize + headroom
+	p.totLen = uint32(n)
+	p.length = uint32(n)
+	p.tag = c.tag
+	p.Meta = Meta{}
+	p.Time = 0
+	p.qnext = 0
+	if debug {
+		p.debugAlloc()
+	}
+	return p
+}
+
+// refill gets elements from the backing and reports whether it got any.
+func (c *class) refill() bool {
+	if c.backing == nil {
+		return false
+	}
+	n := min(len(c.free), backingBatch, c.limit-c.out())
+	if n <= 0 {
+		return false
+	}
+	c.n = c.backing.Refill(c.free[:n])
+	return c.n > 0
+}
+
+// drain makes room on the free list for one more element.
+func (c *class) drain() {
+	if c.backing == nil || c.n == 0 {
+		panic("pbuf: more buffers freed than there are")
+	}
+	n := min(c.n, backingBatch)
+	c.n -= n
+	c.backing.Drain(c.free[c.n : c.n+n])
+}
+
+// put takes a buffer of this pool back.
+func (pl *Pool) put(p *Pbuf) {
+	if debug {
+		p.debugFree()
+	}
+	c := &pl.classes[p.state&stateClass%NumClasses]
+	if c.n == len(c.free) {
+		c.drain()
+	}
+	p.ref = 0
+	c.free[c.n] = addr(p)
+	c.n++
+	c.frees++
+	if debug {
+		c.debugShuffle()
+	}
+}

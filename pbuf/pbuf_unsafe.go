@@ -1,0 +1,60 @@
+package pbuf
+
+import "unsafe"
+
+// The layout is shared with DPDK and with the sizes documented for users.
+var (
+	_ [PbufSize - unsafe.Sizeof(Pbuf{})]byte
+	_ [unsafe.Sizeof(Pbuf{}) - PbufSize]byte
+	_ [CBSize - unsafe.Offsetof(Pbuf{}.cb)]byte
+	_ [unsafe.Offsetof(Pbuf{}.cb) - CBSize]byte
+)
+
+// at returns the buffer whose header is at address a, nil for 0. The address
+// is outside the Go heap, so it is no pointer the collector would have to know.
+func at(a uintptr) *Pbuf { return (*Pbuf)(unsafe.Add(nil, a)) }
+
+func addr(p *Pbuf) uintptr { return uintptr(unsafe.Pointer(p)) }
+
+// bytesAt returns n bytes of a mapping.
+func bytesAt(a uintptr, n int) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(nil, a)), n)
+}
+
+// Payload returns the bytes of this buffer, not of the chain. The slice is
+// valid until the buffer is freed and its capacity ends with the payload.
+func (p *Pbuf) Payload() []byte {
+	if debug {
+		p.assertLive()
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(nil, p.payload)), p.length)
+}
+
+// CB returns the control block of p as a *T: 64 bytes that belong to whoever
+// holds the packet at the moment. T must fit and may not contain pointers, as
+// the collector would not see them. The block is not cleared by Alloc.
+func CB[T any](p *Pbuf) *T {
+	if unsafe.Sizeof(*(*T)(nil)) > CBSize {
+		panic("pbuf: control block type is larger than CBSize")
+	}
+	if debug {
+		p.assertLive()
+		assertNoPointers[T]()
+	}
+	return (*T)(unsafe.Pointer(&p.cb))
+}
+
+// Addr returns the address of the header, for Backing and rings of addresses.
+func (p *Pbuf) Addr() uintptr { return addr(p) }
+
+// At returns the buffer whose header is at address a, as returned by Addr.
+func At(a uintptr) *Pbuf { return at(a) }
+
+// PayloadAddr returns the address of the first payload byte, for DMA.
+func (p *Pbuf) PayloadAddr() uintptr { return p.payload }
+
+// link is the first word of the data room of a KindRef buffer that points into
+// another buffer: the address of that buffer, which it holds a reference of.
+func (p *Pbuf) link() *uintptr {
+	return (*uintptr)(unsafe.Add(unsafe.Pointer(p), PbufSize))
+}

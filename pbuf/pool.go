@@ -1,0 +1,145 @@
+package pbuf
+
+import "fmt"
+
+// Pool is a set of buffers that belong to one thread. All methods are to be
+// called by that thread only, or under a lock that also covers the buffers.
+type Pool struct {
+	classes [NumClasses]class
+	id      uint8
+	closed  bool
+	name    string
+	mem     mapping
+	debug   poolDebug
+
+	regionRefs [MaxRegions]uint32 // KindRef buffers of this pool, by Region id
+
+	foreign     [MaxPools]Queue // freed buffers of others, by home
+	foreignMask [MaxPools / 64]uint64
+	foreignN    int
+	foreignSum  uint64
+	returned    uint64
+}
+
+// NewPool maps and cuts up the memory of a pool. Errors match ErrConfig,
+// ErrLimit, ErrNoHugePages or are the kernel's.
+func NewPool(cfg Config) (*Pool, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	pl := &Pool{name: cfg.Name}
+	if err := register(pl); err != nil {
+		return nil, err
+	}
+	if pl.name == "" {
+		pl.name = fmt.Sprintf("pool %d", pl.id)
+	}
+	counts := [NumClasses]int{cfg.Small, cfg.Buffers, cfg.Jumbo}
+	rooms := [NumClasses]int{SmallRoom, cfg.DataRoom, cfg.JumboRoom}
+	size := 0
+	for c := range pl.classes {
+		pl.classes[c] = newClass(pl.id, Class(c), counts[c], rooms[c], cfg.Backing[c])
+		if cfg.Backing[c] == nil {
+			size += counts[c] * stride(rooms[c])
+		}
+	}
+	if size > 0 {
+		mem, err := mapMemory(size, cfg.HugePages, cfg.NUMANode, cfg.Prefault)
+		if err != nil {
+			unregister(pl)
+			return nil, fmt.Errorf("pbuf: pool %q, %d bytes: %w", pl.name, size, err)
+		}
+		pl.mem = mem
+	}
+	next := pl.mem.base
+	for c := range pl.classes {
+		if cfg.Backing[c] == nil {
+			next = pl.classes[c].carve(next, stride(rooms[c]))
+		}
+	}
+	if debug {
+		pl.debugInit()
+	}
+	return pl, nil
+}
+
+// stride returns the distance of two elements: whole lines, an odd number.
+func stride(room int) int {
+	return roundUp(MbufSize+PbufSize+Headroom+room, lineSize) | lineSize
+}
+
+// carve puts all elements from address base on into the free list, the first on
+// top, and returns the address behind them.
+func (c *class) carve(base uintptr, stride int) uintptr {
+	for c.n = 0; c.n < c.limit; c.n++ {
+		c.free[c.n] = base + uintptr((c.limit-1-c.n)*stride) + MbufSize
+	}
+	return base + uintptr(c.limit*stride)
+}
+
+// Close unmaps the pool. It fails, and the pool stays as it was, with a
+// *LeakError (ErrLeak) while buffers of it are out, and with ErrBusy while it
+// holds freed buffers of other pools (see TakeForeign).
+func (pl *Pool) Close() error {
+	if pl.closed {
+		return ErrClosed
+	}
+	if !pl.Full() {
+		e := &LeakError{Pool: pl.name}
+		for c := range pl.classes {
+			e.Out[c] = pl.classes[c].out()
+		}
+		if debug {
+			e.Report = pl.debugReport()
+		}
+		return e
+	}
+	if pl.foreignN != 0 {
+		return fmt.Errorf("%w: pool %q holds %d buffers of others", ErrBusy, pl.name, pl.foreignN)
+	}
+	for c := range pl.classes {
+		cl := &pl.classes[c]
+		if cl.backing != nil {
+			cl.backing.Drain(cl.free[:cl.n])
+		}
+		cl.n = 0
+		cl.limit = 0
+	}
+	pl.closed = true
+	unregister(pl)
+	return pl.mem.unmap()
+}
+
+// ID returns the pool's number, 1 to MaxPools-1, that Handover takes.
+func (pl *Pool) ID() uint8 { return pl.id }
+
+// Name returns the name from the Config.
+func (pl *Pool) Name() string { return pl.name }
+
+// Cap returns how many buffers of class c the pool has.
+func (pl *Pool) Cap(c Class) int { return pl.classes[c].limit }
+
+// Avail returns how many buffers of class c are free.
+func (pl *Pool) Avail(c Class) int { return pl.classes[c].limit - pl.classes[c].out() }
+
+// DataRoom returns the bytes of payload that a buffer of class c has room for
+// behind the headroom, 0 if the pool has none of that class.
+func (pl *Pool) DataRoom(c Class) int { return max(pl.classes[c].space-Headroom, 0) }
+
+// Full reports whether no buffer of this pool is out.
+func (pl *Pool) Full() bool {
+	for c := range pl.classes {
+		if pl.classes[c].out() != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Memory returns the pool's mapping, to be registered for DMA or as a UMEM; nil
+// if all classes have a Backing.
+func (pl *Pool) Memory() []byte { return bytesAt(pl.mem.base, int(pl.mem.size)) }
+
+// Pages returns what backs the mapping.
+func (pl *Pool) Pages() Pages { return pl.mem.pages }
