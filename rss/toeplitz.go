@@ -1,6 +1,9 @@
 package rss
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Byte offsets of the destination port within the hashed inputs:
 // source address, destination address, source port, destination port,
@@ -18,16 +21,22 @@ type byteTable [256]uint32
 // Hasher computes Toeplitz hashes under one key, a table read for each input
 // byte. A table depends only on its byte's offset, not on the family, so IPv4
 // uses the first 12 KiB of the 36 KiB that IPv6 needs, which stay in the
-// first-level cache. A Hasher is some 36 KiB, made once for a key, and never
-// changes: share it between threads.
+// first-level cache. On amd64, IPv6 is hashed by carry-less multiplication
+// instead (clmul_amd64.go). A Hasher is some 36 KiB, made once for a key, and
+// never changes: share it between threads.
 type Hasher struct {
 	tab [inputLen]byteTable
-	key Key
+	// reversed is the key as a polynomial, bit m of word n its bit 64n+m.
+	reversed [MinKeyLen / 8]uint64
+	key      Key
 }
 
 // NewHasher builds the tables for a key; the zero Key stands for DefaultKey.
 func NewHasher(key Key) *Hasher {
 	h := &Hasher{key: key.orDefault()}
+	for i := range h.reversed {
+		h.reversed[i] = bits.Reverse64(binary.BigEndian.Uint64(h.key.b[i*8:]))
+	}
 	for i := range h.tab {
 		// The five key bytes that the eight windows of input byte i span.
 		w := uint64(h.key.b[i])<<32 | uint64(binary.BigEndian.Uint32(h.key.b[i+1:]))
