@@ -1,0 +1,168 @@
+package stack
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shardstack/shardstack/pbuf"
+	"github.com/shardstack/shardstack/rss"
+)
+
+// Config sets up a Stack. The zero value of each field but Pool is its
+// documented default.
+type Config struct {
+	// Pool gives every buffer that the stack makes. Required; it stays the
+	// caller's and must outlive the stack.
+	Pool *pbuf.Pool
+	// Seed makes every random choice (ISN, ports, timestamps offsets, IP ids)
+	// repeatable. Nil: fresh secrets from the operating system are the
+	// caller's to give; a zero Seed is accepted only in tests.
+	Seed [32]byte
+	// Hasher computes flow hashes for packets whose port gave none. It must
+	// hold the same key as the ports. Nil: rss.DefaultKey.
+	Hasher *rss.Hasher
+	// Hooks extend or replace single decisions; nil fields are lwIP's
+	// behaviour.
+	Hooks Hooks
+	// TTL of outgoing packets. Default 64 (RFC 1700, lwIP gives 255).
+	TTL uint8
+	// Forward lets the stack route packets between interfaces (RFC 1812).
+	Forward bool
+	// ARP sets up neighbour resolution.
+	ARP ARPConfig
+	// TCP sets up TCP.
+	TCP TCPConfig
+}
+
+// ARPConfig sets up ARP (RFC 826, RFC 1122 2.3.2).
+type ARPConfig struct {
+	// MaxAge of a dynamic entry. Default 5 min (lwIP).
+	MaxAge time.Duration
+	// QueueLen is how many packets wait for one address. Default 8
+	// (RFC 1122 2.3.2.2 wants at least 1).
+	QueueLen int
+	// Retries of a request, one second apart. Default 5.
+	Retries int
+	// Size is the most neighbours kept. Default 1024.
+	Size int
+}
+
+// TCPConfig sets up TCP. Durations have a resolution of about 0.26 ms (one
+// tick of the timing wheel).
+type TCPConfig struct {
+	// RecvBuf is the largest receive window in bytes. Default 256 KiB, range
+	// 536 … 1 GiB (RFC 7323 2.3).
+	RecvBuf int
+	// SendBuf is how many bytes may be queued for sending. Default 256 KiB.
+	SendBuf int
+	// MSS caps the segment size in both directions. Default: the interface's
+	// MTU less headers (RFC 6691).
+	MSS int
+	// InitialWindow in segments. Default 10 (RFC 6928).
+	InitialWindow int
+	// NoTimestamps, NoWindowScale leave out the RFC 7323 options.
+	NoTimestamps  bool
+	NoWindowScale bool
+	// NoDelay sends small segments at once on every new connection (no Nagle
+	// algorithm).
+	NoDelay bool
+	// DelayedAck is the longest an ACK waits. Default 40 ms, at most 500 ms
+	// (RFC 1122 4.2.3.2). Negative: every segment is acknowledged at once.
+	DelayedAck time.Duration
+	// MinRTO, MaxRTO, InitialRTO bound the retransmission timer (RFC 6298).
+	// Defaults 200 ms, 60 s, 1 s.
+	MinRTO, MaxRTO, InitialRTO time.Duration
+	// Retries of data, SYNRetries of SYN and SYN-ACK before the connection
+	// fails. Defaults 12 and 6 (lwIP).
+	Retries, SYNRetries int
+	// TimeWait is how long TIME-WAIT lasts. Default 60 s; negative: none
+	// (a generator's choice that RFC 9293 3.6.1 does not allow).
+	TimeWait time.Duration
+	// FinWait2 bounds a half-closed connection whose user has let go of it.
+	// Default 20 s (lwIP).
+	FinWait2 time.Duration
+	// KeepIdle, KeepInterval, KeepCount are used when keepalive is on
+	// (RFC 1122 4.2.3.6). Defaults 2 h, 75 s, 9.
+	KeepIdle, KeepInterval time.Duration
+	KeepCount              int
+	// PortMin, PortMax is the ephemeral range. Default 32768 … 65535
+	// (RFC 6056 3.2).
+	PortMin, PortMax uint16
+	// MaxOutOfOrder bounds the bytes that wait out of order in a connection.
+	// Default: RecvBuf.
+	MaxOutOfOrder int
+	// MaxConns bounds the connections, TIME-WAIT included. Default 4 Mi.
+	MaxConns int
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func (c *Config) setDefaults() {
+	def(&c.TTL, 64)
+	def(&c.ARP.MaxAge, 5*time.Minute)
+	def(&c.ARP.QueueLen, 8)
+	def(&c.ARP.Retries, 5)
+	def(&c.ARP.Size, 1024)
+	t := &c.TCP
+	def(&t.RecvBuf, 256<<10)
+	def(&t.SendBuf, 256<<10)
+	def(&t.InitialWindow, 10)
+	def(&t.DelayedAck, 40*time.Millisecond)
+	def(&t.MinRTO, 200*time.Millisecond)
+	def(&t.MaxRTO, 60*time.Second)
+	def(&t.InitialRTO, time.Second)
+	def(&t.Retries, 12)
+	def(&t.SYNRetries, 6)
+	def(&t.TimeWait, 60*time.Second)
+	def(&t.FinWait2, 20*time.Second)
+	def(&t.KeepIdle, 2*time.Hour)
+	def(&t.KeepInterval, 75*time.Second)
+	def(&t.KeepCount, 9)
+	def(&t.PortMin, 32768)
+	def(&t.PortMax, 65535)
+	def(&t.MaxOutOfOrder, t.RecvBuf)
+	def(&t.MaxConns, 4<<20)
+}
+
+// Validate reports the first contradiction in c, as an error that names the
+// field and matches ErrVal.
+func (c *Config) Validate() error {
+	d := *c
+	d.setDefaults()
+	t := &d.TCP
+	bad := func(format string, a ...any) error {
+		return fmt.Errorf("stack: config: "+format+": %w", append(a, ErrVal)...)
+	}
+	switch {
+	case d.Pool == nil:
+		return bad("Pool is nil")
+	case t.RecvBuf < 536 || t.RecvBuf > 1<<30:
+		return bad("TCP.RecvBuf %d outside 536 … 1 GiB", t.RecvBuf)
+	case t.NoWindowScale && t.RecvBuf > 65535:
+		if c.TCP.RecvBuf != 0 {
+			return bad("TCP.RecvBuf %d needs window scaling", t.RecvBuf)
+		}
+	case t.SendBuf < 536 || t.SendBuf > 1<<30:
+		return bad("TCP.SendBuf %d outside 536 … 1 GiB", t.SendBuf)
+	case t.MSS != 0 && (t.MSS < 88 || t.MSS > 65495):
+		return bad("TCP.MSS %d outside 88 … 65495", t.MSS)
+	case t.InitialWindow < 1 || t.InitialWindow > 1000:
+		return bad("TCP.InitialWindow %d outside 1 … 1000", t.InitialWindow)
+	case t.DelayedAck > 500*time.Millisecond:
+		return bad("TCP.DelayedAck %v over 500 ms (RFC 1122 4.2.3.2)", t.DelayedAck)
+	case t.MinRTO < time.Millisecond || t.MinRTO > t.InitialRTO || t.InitialRTO > t.MaxRTO:
+		return bad("TCP RTOs: want 1 ms ≤ MinRTO ≤ InitialRTO ≤ MaxRTO, have %v, %v, %v", t.MinRTO, t.InitialRTO, t.MaxRTO)
+	case t.Retries < 1 || t.SYNRetries < 1 || t.Retries > 255 || t.SYNRetries > 255:
+		return bad("TCP retries outside 1 … 255")
+	case t.PortMin > t.PortMax:
+		return bad("TCP ports %d > %d", t.PortMin, t.PortMax)
+	case t.MaxConns < 1 || t.MaxConns > 1<<28:
+		return bad("TCP.MaxConns %d outside 1 … 2^28", t.MaxConns)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// Hooks replace or extend single decisions of the stack. A nil field is the
+// plain behaviour, which is lwIP's. Each hook has one call site, runs on the
+// stack's thread in the middle of that decision, and may not call back into
+// the stack (no Input, Poll, Flush, Write, Close …); it may read its arguments
+// and keep none of them unless its comment says so.
+//
+// A hook that takes a packet and returns true has eaten it: it owns it and
+// must free it.
+type Hooks struct {
+	// UnknownEthProtocol is given frames whose EtherType the stack does not
+	// handle, payload at the Ethernet header. True: eaten. Nil: dropped as
+	// DropEthUnknownProto. (LWIP_HOOK_UNKNOWN_ETH_PROTOCOL)
+	UnknownEthProtocol func(nif *Netif, p *pbuf.Pbuf) bool
+	// VLANCheck says whether a tagged frame is for this interface. Nil: the
+	// VLAN id equals Netif's, or is 0 (priority tag). (LWIP_HOOK_VLAN_CHECK)
+	VLANCheck func(nif *Netif, tci uint16) bool
+	// VLANSet gives the tag of an outgoing frame, or a negative number for
+	// none. Nil: Netif's VLAN if it has one. (LWIP_HOOK_VLAN_SET)
+	VLANSet func(nif *Netif, p *pbuf.Pbuf, dst header.MAC, typ header.EtherType) int32
+
+	// ARPGetGateway chooses the next hop for a destination that is not on
+	// link; ok false drops the packet. Nil: the route's gateway.
+	// (LWIP_HOOK_ETHARP_GET_GW)
+	ARPGetGateway func(nif *Netif, dst header.Addr) (gw header.Addr, ok bool)
+	// NeighborProbe is asked before an ARP request is sent for target; true:
+	// the hook resolves it itself (Stack.AddNeighbor later) and nothing is
+	// sent. Nil: the request is sent.
+	NeighborProbe func(nif *Netif, target header.Addr) bool
+
+	// IP4Input sees each IPv4 packet after the header gate, payload at the IP
+	// header. True: eaten. (LWIP_HOOK_IP4_INPUT)
+	IP4Input func(nif *Netif, p *pbuf.Pbuf) bool
+	// IP4Route chooses the interface for a packet from src (may be unset) to
+	// dst; nil result: the routing table decides. (LWIP_HOOK_IP4_ROUTE_SRC)
+	IP4Route func(src, dst header.Addr) *Netif
+	// IP4CanForward says whether a packet to dst may be forwarded: 1 yes, 0
+	// no, -1 the stack decides. (LWIP_HOOK_IP4_CANFORWARD)
+	IP4CanForward func(p *pbuf.Pbuf, dst header.Addr) int
+
+	// TCPISN gives the initial sequence number of a connection. Nil: RFC 6528
+	// with SipHash-2-4. (LWIP_HOOK_TCP_ISN)
+	TCPISN func(local header.Addr, lport uint16, remote header.Addr, rport uint16) header.Seq
+	// TCPInPacket sees each segment with the PCB it was found to belong to and
+	// its parsed header, before any state is touched. True: eaten.
+	// (LWIP_HOOK_TCP_INPACKET_PCB)
+	TCPInPacket func(pcb *TCP, h *header.TCP, opts []byte, p *pbuf.Pbuf) bool
+	// TCPOutOptionLen gives how many bytes of options, a multiple of 4 and at
+	// most 40 with the stack's own length n included, a segment will carry.
+	// Nil: n. (LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH)
+	TCPOutOptionLen func(pcb *TCP, n int) int
+	// TCPOutAddOptions writes the extra bytes that TCPOutOptionLen asked for.
+	// (LWIP_HOOK_TCP_OUT_ADD_TCPOPTS)
+	TCPOutAddOptions func(pcb *TCP, h *header.TCP, opts []byte)
+	// TCPSegmentLen caps the payload of the next segment made by Write; max
+	// is what the stack would use. Nil: max.
+	TCPSegmentLen func(pcb *TCP, max int) int
+	// TCPSplit sees an unsent segment of n bytes that the window lets out only
+	// in part; it returns how many bytes to send now, 0 to wait. Nil: wait,
+	// unless half of the largest window or the persist timer says otherwise
+	// (RFC 9293 3.8.6.2.1).
+	TCPSplit func(pcb *TCP, n, window int) int
+	// TCPPartialAck is told when an acknowledgement covers the first n bytes
+	// of a queued segment, after the segment was trimmed.
+	TCPPartialAck func(pcb *TCP, n int)
+	// TCPPort chooses the local port of a connection from local to
+	// remote:rport; attempt counts up from 0 until the stack finds the tuple
+	// free. 0: no port left. Nil: RFC 6056 algorithm 3 over the configured
+	// range. Shards set this to the port solver of package rss.
+	TCPPort func(local, remote header.Addr, rport uint16, attempt uint32) uint16
+	// TCPLookup finds the connection or listener for a segment for which the
+	// flow table has none. Nil or nil result: the listeners decide.
+	TCPLookup func(local header.Addr, lport uint16, remote header.Addr, rport uint16) *TCP
+	// CongestionControl makes the congestion controller of a new connection.
+	// Nil: NewReno (RFC 5681, 6582).
+	CongestionControl func(pcb *TCP) CongestionControl
+
+	// AllocPbuf replaces the pool for packets that the stack makes. Nil:
+	// Config.Pool. The result may be nil.
+	AllocPbuf func(l pbuf.Layer, n int, k pbuf.Kind) *pbuf.Pbuf
+	// MemAvailable is called when a PCB or a neighbour entry that was missing
+	// before is free again. (LWIP_HOOK_MEMP_AVAILABLE)
+	MemAvailable func(what string)
+}

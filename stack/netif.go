@@ -1,0 +1,252 @@
+package stack
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// NetifConfig describes an interface.
+type NetifConfig struct {
+	// Name for statistics and messages. Default "if".
+	Name string
+	// MAC is the interface's own address.
+	MAC header.MAC
+	// MTU is the largest IP packet. Default 1500, range 576 … 65535
+	// (RFC 1122 3.3.3).
+	MTU int
+	// VLAN id that this interface lives on; 0: untagged.
+	VLAN uint16
+	// Caps are what the port does in hardware; the rest is done in software.
+	Caps offload.Caps
+	// Promiscuous accepts unicast frames for any MAC.
+	Promiscuous bool
+	// TxQueue is how many frames may wait for a full port. Default 1024.
+	TxQueue int
+	// Output sends frames. It takes ownership of the first n that it returns;
+	// the others are offered again. Required. (netif->linkoutput)
+	Output func(ps []*pbuf.Pbuf) (n int)
+}
+
+// Validate reports the first bad field.
+func (c *NetifConfig) Validate() error {
+	switch {
+	case c.Output == nil:
+		return fmt.Errorf("stack: netif %q: Output is nil: %w", c.Name, ErrVal)
+	case c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535):
+		return fmt.Errorf("stack: netif %q: MTU %d outside 576 … 65535: %w", c.Name, c.MTU, ErrVal)
+	case c.VLAN > 4094:
+		return fmt.Errorf("stack: netif %q: VLAN %d outside 0 … 4094: %w", c.Name, c.VLAN, ErrVal)
+	case c.TxQueue < 0:
+		return fmt.Errorf("stack: netif %q: TxQueue %d: %w", c.Name, c.TxQueue, ErrVal)
+	}
+	return nil
+}
+
+// txBurst is how many frames are collected before the port is called.
+const txBurst = 64
+
+// Netif is an interface of a stack (struct netif).
+type Netif struct {
+	s       *Stack
+	index   uint8
+	up      bool
+	promisc bool
+	vlan    uint16
+	mtu     int
+	mac     header.MAC
+	caps    offload.Caps
+	addrs   []ifAddr
+	txq     []*pbuf.Pbuf
+	txMax   int
+	output  func(ps []*pbuf.Pbuf) int
+	name    string
+	stats   LinkStats
+}
+
+// ifAddr is an address of an interface with the network it is on.
+type ifAddr struct {
+	addr      header.Addr
+	net       prefix
+	broadcast header.Addr // directed broadcast (IPv4), or zero
+	prefix    netip.Prefix
+}
+
+func newNetif(s *Stack, index uint8, c NetifConfig) *Netif {
+	def(&c.Name, "if")
+	def(&c.MTU, 1500)
+	def(&c.TxQueue, 1024)
+	return &Netif{
+		s: s, index: index, up: true, promisc: c.Promiscuous, vlan: c.VLAN, mtu: c.MTU, mac: c.MAC,
+		caps: c.Caps, txMax: max(c.TxQueue, txBurst), output: c.Output, name: c.Name,
+		txq: make([]*pbuf.Pbuf, 0, max(c.TxQueue, txBurst)),
+	}
+}
+
+// Name, MAC, MTU, Index (from 1, as in pbuf.Meta.Netif) and Caps of the interface.
+func (nif *Netif) Name() string       { return nif.name }
+func (nif *Netif) MAC() header.MAC    { return nif.mac }
+func (nif *Netif) MTU() int           { return nif.mtu }
+func (nif *Netif) Index() uint8       { return nif.index }
+func (nif *Netif) Caps() offload.Caps { return nif.caps }
+func (nif *Netif) Up() bool           { return nif.up }
+
+// Stats are the interface's own counters.
+func (nif *Netif) Stats() LinkStats { return nif.stats }
+
+// SetUp brings the interface up or down. Frames of an interface that is down
+// are dropped both ways.
+func (nif *Netif) SetUp(up bool) {
+	if nif.up == up {
+		return
+	}
+	nif.up = up
+	nif.s.pathGen++
+	if up {
+		for i := range nif.addrs {
+			nif.s.arpAnnounce(nif, nif.addrs[i].addr)
+		}
+	} else {
+		nif.discard()
+		nif.s.arpFlush(nif)
+	}
+}
+
+// AddAddr gives the interface an address and makes its network reachable on
+// link. A gratuitous ARP announces it (RFC 5227 3). ErrUse: it has it already.
+func (nif *Netif) AddAddr(p netip.Prefix) error {
+	if !validPrefix(p) || !p.Addr().Is4() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() {
+		return ErrVal
+	}
+	a := ifAddr{addr: header.FromNetip(p.Addr()), net: makePrefix(p.Masked()), prefix: p}
+	if nif.s.isLocal(a.addr) {
+		return ErrUse
+	}
+	if p.Bits() < 31 { // RFC 3021: a /31 has no broadcast
+		a.broadcast = header.AddrFrom4Uint(a.addr.Uint32() | ^uint32(0)>>p.Bits())
+	}
+	nif.addrs = append(nif.addrs, a)
+	nif.s.pathGen++
+	if nif.up {
+		nif.s.arpAnnounce(nif, a.addr)
+	}
+	return nil
+}
+
+// DelAddr takes an address away. Connections that use it are aborted
+// (netif_set_ipaddr does the same). ErrVal: no such address.
+func (nif *Netif) DelAddr(p netip.Prefix) error {
+	for i := range nif.addrs {
+		if nif.addrs[i].prefix == p {
+			a := nif.addrs[i].addr
+			nif.addrs = removeAt(nif.addrs, i)
+			nif.s.pathGen++
+			nif.s.tcpAddrGone(a)
+			return nil
+		}
+	}
+	return ErrVal
+}
+
+// Addrs are the interface's addresses, in the order they were added.
+func (nif *Netif) Addrs() []netip.Prefix {
+	out := make([]netip.Prefix, len(nif.addrs))
+	for i := range nif.addrs {
+		out[i] = nif.addrs[i].prefix
+	}
+	return out
+}
+
+func (nif *Netif) hasAddr(a header.Addr) bool {
+	for i := range nif.addrs {
+		if nif.addrs[i].addr == a {
+			return true
+		}
+	}
+	return false
+}
+
+func (nif *Netif) onLink(a header.Addr) bool {
+	for i := range nif.addrs {
+		if nif.addrs[i].net.contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// isBroadcast reports whether a is the limited broadcast or the directed
+// broadcast of one of the interface's networks (RFC 1122 3.2.1.3).
+func (nif *Netif) isBroadcast(a header.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	if v := a.Uint32(); v == 0xffffffff || v == 0 {
+		return true
+	}
+	for i := range nif.addrs {
+		if nif.addrs[i].broadcast == a {
+			return true
+		}
+	}
+	return false
+}
+
+// sourceFor is the source address for packets to next: the one on the same
+// network, else the first of the family (RFC 1122 3.3.4.3).
+func (nif *Netif) sourceFor(next header.Addr) (header.Addr, bool) {
+	var first header.Addr
+	for i := range nif.addrs {
+		a := &nif.addrs[i]
+		if a.net.contains(next) {
+			return a.addr, true
+		}
+		if first.IsZero() && a.addr.Is4() == next.Is4() {
+			first = a.addr
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// enqueue queues a complete frame for the port, checksums that the port does
+// not do being filled in. It owns p.
+func (nif *Netif) enqueue(p *pbuf.Pbuf) {
+	if len(nif.txq) == nif.txMax || !nif.up {
+		nif.s.drop(p, DropTxQueueFull)
+		return
+	}
+	if p.Flags&(pbuf.TxIPCsum|pbuf.TxTCPCsum|pbuf.TxUDPCsum) != 0 {
+		offload.FinishTx(p, nif.caps)
+	}
+	n := uint64(p.TotLen())
+	nif.stats.OutFrames++
+	nif.stats.OutOctets += n
+	nif.s.stats.Link.OutFrames++
+	nif.s.stats.Link.OutOctets += n
+	nif.txq = append(nif.txq, p)
+	if len(nif.txq)%txBurst == 0 {
+		nif.flush()
+	}
+}
+
+// flush offers the queued frames to the port; what it refuses stays, in order.
+func (nif *Netif) flush() {
+	n := nif.output(nif.txq)
+	if n == len(nif.txq) {
+		nif.txq = nif.txq[:0]
+		return
+	}
+	rest := copy(nif.txq, nif.txq[n:])
+	nif.txq = nif.txq[:rest]
+}
+
+// discard drops what waits for the port.
+func (nif *Netif) discard() {
+	for _, p := range nif.txq {
+		nif.s.drop(p, DropTxQueueFull)
+	}
+	nif.txq = nif.txq[:0]
+}

@@ -1,0 +1,83 @@
+package stack
+
+// Stats are the counters of one stack, named as in the MIBs. They are plain
+// words that only the stack's thread touches; shard publishes copies.
+type Stats struct {
+	IP    IPStats
+	ICMP  ICMPStats
+	ARP   ARPStats
+	UDP   UDPStats
+	TCP   TCPStats
+	Link  LinkStats
+	Drops [NumDropReasons]uint64
+}
+
+// LinkStats count frames and bytes of all interfaces (RFC 2863 ifTable).
+type LinkStats struct {
+	InFrames, InOctets   uint64
+	OutFrames, OutOctets uint64
+}
+
+// IPStats is the ip group of RFC 1213 with the additions of RFC 4293.
+type IPStats struct {
+	InReceives, InHdrErrors, InAddrErrors, InUnknownProtos uint64
+	InDiscards, InDelivers                                 uint64
+	ForwDatagrams                                          uint64
+	OutRequests, OutDiscards, OutNoRoutes                  uint64
+	ReasmReqds, ReasmOKs, ReasmFails, ReasmTimeout         uint64
+	FragOKs, FragFails, FragCreates                        uint64
+}
+
+// ICMPStats is the icmp group of RFC 1213.
+type ICMPStats struct {
+	InMsgs, InErrors, InDestUnreachs, InTimeExcds, InParmProbs uint64
+	InSrcQuenchs, InRedirects, InEchos, InEchoReps             uint64
+	OutMsgs, OutErrors, OutDestUnreachs, OutTimeExcds          uint64
+	OutParmProbs, OutEchos, OutEchoReps                        uint64
+	OutRateLimited                                             uint64
+}
+
+// ARPStats count address resolution.
+type ARPStats struct {
+	InRequests, InReplies, OutRequests, OutReplies uint64
+	Updates, Expired, Conflicts                    uint64
+}
+
+// UDPStats is the udp group of RFC 4113.
+type UDPStats struct {
+	InDatagrams, NoPorts, InErrors, OutDatagrams uint64
+}
+
+// TCPStats is the tcp group of RFC 4022 and what a generator wants beside it.
+type TCPStats struct {
+	ActiveOpens, PassiveOpens, AttemptFails, EstabResets uint64
+	CurrEstab                                            uint64 // gauge
+	InSegs, OutSegs, RetransSegs, InErrs, OutRsts        uint64
+
+	InOctets, OutOctets uint64 // application data
+	PureAcksIn          uint64
+	DelayedAcks         uint64
+	PredictedHits       uint64 // segments that took header prediction
+	DupAcksIn           uint64
+	FastRetransmits     uint64
+	Timeouts            uint64
+	PersistProbes       uint64
+	KeepaliveProbes     uint64
+	OutOfOrderIn        uint64
+	DupSegsIn           uint64
+	ListenOverflows     uint64
+	TimeWaits           uint64 // entered
+	TimeWaitReused      uint64
+	CurrPCBs            uint64 // gauge, all states
+}
+
+// Add adds o's counters to s, for totals over shards. Gauges add up too.
+func (s *Stats) Add(o *Stats) { addWords(s, o) }
+
+// Dropped is the number of packets dropped for any reason.
+func (s *Stats) Dropped() (n uint64) {
+	for _, v := range s.Drops {
+		n += v
+	}
+	return n
+}

@@ -1,0 +1,204 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+)
+
+// ackInput takes the ACK field of an acceptable segment (RFC 9293 3.10.7.4,
+// fifth step; RFC 5681 3.2; RFC 6582). False: the segment is dealt with.
+func (t *TCP) ackInput(in *inSegment) bool {
+	s := t.s
+	if in.ack.Greater(t.sndMax) {
+		// Acknowledges what was never sent: answer with an ACK. RFC 5961 5
+		// makes it count against the challenge limit.
+		t.challengeAck()
+		in.reject(s, DropTCPAck)
+		return false
+	}
+	if in.ack.Less(t.sndUna) {
+		// RFC 5961 5.2: older than a window ago is an attack or a ghost.
+		if t.sndUna.Sub(in.ack) > t.sndWndMax {
+			t.challengeAck()
+			in.reject(s, DropTCPAck)
+			return false
+		}
+		return true // an old ACK, but its data may be good
+	}
+	wnd := in.wnd << (t.sndScale & 31)
+	dup := in.ack == t.sndUna && in.n == 0 && wnd == t.sndWnd && t.sndMax != t.sndUna &&
+		in.flags&(header.TCPSyn|header.TCPFin) == 0 // RFC 5681 2
+	t.updateSendWindow(wnd, in)
+	if in.n == 0 {
+		s.stats.TCP.PureAcksIn++
+	}
+	switch {
+	case in.ack.Greater(t.sndUna):
+		t.ackAdvance(in.ack, in.opts.TSEcr)
+	case dup:
+		s.stats.TCP.DupAcksIn++
+		t.dupAck()
+	}
+	return t.s != nil
+}
+
+// updateSendWindow takes the segment's window if the segment is newer than
+// the one that set it last (RFC 9293 3.10.7.4: SND.WL1, SND.WL2).
+func (t *TCP) updateSendWindow(wnd uint32, in *inSegment) {
+	if t.sndWl1.Less(in.seq) || t.sndWl1 == in.seq && t.sndWl2.LessEq(in.ack) {
+		t.setSendWindow(wnd, in)
+	}
+}
+
+func (t *TCP) setSendWindow(wnd uint32, in *inSegment) {
+	t.sndWl1, t.sndWl2 = in.seq, in.ack
+	t.sndWnd = wnd
+	if wnd > t.sndWndMax {
+		t.sndWndMax = wnd
+	}
+	if t.flags&tfPersist != 0 && wnd != 0 {
+		t.stopPersist()
+	}
+}
+
+// ackAdvance takes an acknowledgement of new data: frees what it covers, cuts
+// a segment that it covers in part, samples the round trip, moves the
+// congestion window, restarts the timer and tells the user.
+func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
+	s := t.s
+	advance := ack.Sub(t.sndUna)
+	data := t.freeAcked(ack, tsEcr)
+	t.sndUna = ack
+	if t.sndNxt.Less(ack) { // after a timeout: the peer had more than we thought
+		t.sndNxt = ack
+	}
+	t.nrtx = 0
+	t.rtt.backoff = 0
+	if t.flags&tfRecovery != 0 {
+		t.recoveryAck(ack, advance)
+	} else {
+		t.dupAcks = 0
+		t.onAck(advance)
+	}
+	if ack == t.sndMax {
+		t.flags &^= tfRTO
+		t.rtxAt = 0
+	} else {
+		t.rtxAt = s.now + t.rtt.rto()
+		t.arm(t.rtxAt)
+	}
+	if data == 0 {
+		return
+	}
+	t.sndBuf += data
+	if fn := t.sent; fn != nil && t.flags&tfDetached == 0 {
+		_ = fn(t.arg, t, int(data))
+	}
+}
+
+// freeAcked frees the queued segments that ack covers and returns how many
+// bytes of data those were.
+func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
+	for p := t.sndq.Head(); p != nil; p = t.sndq.Head() {
+		g := seg(p)
+		if g.end().Greater(ack) {
+			if g.seq.Less(ack) {
+				data += t.trimAcked(ack)
+			}
+			break
+		}
+		// RFC 6298 3 (Karn): only segments that were sent once give samples.
+		if g.tx == 1 {
+			t.rtt.sample(t.s.now-g.sentAt, &t.s.cfg.TCP)
+		} else if t.flags&tfTimestamps != 0 && tsEcr != 0 {
+			t.sampleTimestamp(tsEcr)
+		}
+		data += g.n
+		if p == t.unsent {
+			t.unsent = p.QNext()
+		}
+		t.sndq.Pop()
+		p.Free()
+	}
+	return data
+}
+
+// sampleTimestamp takes a round trip from an echoed timestamp: the only way
+// for segments that were retransmitted (RFC 7323 4.1).
+func (t *TCP) sampleTimestamp(tsEcr uint32) {
+	ticks := t.s.tsNow + t.tsOffset - tsEcr
+	if int32(ticks) >= 0 {
+		t.rtt.sample(int64(ticks)<<20, &t.s.cfg.TCP)
+	}
+}
+
+// trimAcked cuts the acknowledged front off the first queued segment, so that
+// a retransmission sends only the rest. A segment that the port still holds
+// stays as it is. It returns the bytes cut.
+func (t *TCP) trimAcked(ack header.Seq) uint32 {
+	p := t.sndq.Head()
+	g := seg(p)
+	n := ack.Sub(g.seq)
+	if p.RefCount() > 1 || g.flags&header.TCPSyn != 0 || n > g.n {
+		return 0
+	}
+	t.stripHeaders(p, g)
+	// The front may span buffers; emptied ones stay in the chain.
+	for q, left := p, int(n); q != nil && left > 0; q = q.Next() {
+		k := min(left, q.Len())
+		q.RemoveHeader(k)
+		left -= k
+	}
+	g.seq, g.n, g.sumOK = ack, g.n-n, false
+	if h := t.s.hooks.TCPPartialAck; h != nil {
+		h(t, int(n))
+	}
+	return n
+}
+
+// dupAck counts a duplicate ACK; the third starts fast retransmit
+// (RFC 5681 3.2, RFC 6582 3.2).
+func (t *TCP) dupAck() {
+	if t.flags&tfRecovery != 0 {
+		t.cc.Cwnd += uint32(t.mss) // each one says that a segment has left
+		return
+	}
+	if t.flags&(tfRTO|tfPersist) != 0 {
+		return // what goes out again, or a probe, was answered
+	}
+	t.dupAcks++
+	if t.dupAcks != 3 {
+		return
+	}
+	// RFC 6582 3.2 step 2: no second fast retransmit for the same window. An
+	// ACK just below recover covers what a timeout already sent again.
+	if !t.sndUna.Add(^uint32(0)).GreaterEq(t.recover) && t.recover != t.iss {
+		return
+	}
+	t.s.stats.TCP.FastRetransmits++
+	t.recover = t.sndMax
+	t.flags |= tfRecovery
+	t.onLoss()
+	t.cc.Cwnd = t.cc.Ssthresh + 3*uint32(t.mss)
+	t.retransmitHead()
+	t.rtxAt = t.s.now + t.rtt.rto()
+	t.arm(t.rtxAt)
+}
+
+// recoveryAck is new data acknowledged during fast recovery (RFC 6582 3.2
+// steps 3 and 5).
+func (t *TCP) recoveryAck(ack header.Seq, advance uint32) {
+	mss := uint32(t.mss)
+	if ack.GreaterEq(t.recover) {
+		flight := t.sndMax.Sub(ack)
+		t.cc.Cwnd = min(t.cc.Ssthresh, max(flight, mss)+mss)
+		t.flags &^= tfRecovery
+		t.dupAcks = 0
+		return
+	}
+	// A partial ACK: the next hole is lost too.
+	t.cc.Cwnd -= min(advance, t.cc.Cwnd-mss)
+	if advance >= mss {
+		t.cc.Cwnd += mss
+	}
+	t.retransmitHead()
+}

@@ -1,0 +1,282 @@
+package stack
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/dchest/siphash"
+
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// Bind sets the local end of a closed PCB (tcp_bind). Port 0 leaves the port
+// to Connect or Listen. ErrUse: another PCB is bound to it; ErrVal: the address
+// is not ours.
+func (t *TCP) Bind(ap netip.AddrPort) error {
+	if t.state != StateClosed || t.s == nil {
+		return ErrIsConn
+	}
+	s := t.s
+	local := localAddr(ap.Addr())
+	if !local.IsUnspecified() && !s.isLocal(local) {
+		return ErrVal
+	}
+	if ap.Port() != 0 && s.portTaken(local, ap.Port()) {
+		return ErrUse
+	}
+	t.unlinkPort()
+	t.local, t.lport = local, ap.Port()
+	if t.lport != 0 {
+		t.linkPort()
+	}
+	return nil
+}
+
+// localAddr turns any form of "any" into the zero Addr.
+func localAddr(a netip.Addr) header.Addr {
+	if !a.IsValid() || a.IsUnspecified() {
+		return header.Addr{}
+	}
+	return header.FromNetip(a.Unmap())
+}
+
+// Listen turns a bound PCB into a listener (tcp_listen_with_backlog). backlog
+// bounds the connections that are not established yet or that the user holds
+// back with BacklogDelayed; 0 is 255. Port 0 picks a free port.
+func (t *TCP) Listen(backlog int) error {
+	if t.state != StateClosed || t.s == nil {
+		return ErrIsConn
+	}
+	if backlog < 0 {
+		return ErrVal
+	}
+	def(&backlog, 255)
+	if t.lport == 0 {
+		if t.lport = t.s.freePort(t.local); t.lport == 0 {
+			return ErrNoPort
+		}
+		t.linkPort()
+	}
+	if t.cold == nil || !t.cold.bound {
+		t.linkPort()
+	}
+	t.cold.backlog = backlog
+	t.setState(StateListen)
+	return nil
+}
+
+// SetBacklog changes a listener's backlog (tcp_backlog_set).
+func (t *TCP) SetBacklog(n int) error {
+	if t.state != StateListen || n < 1 {
+		return ErrVal
+	}
+	t.cold.backlog = n
+	return nil
+}
+
+// BacklogDelayed, called from AcceptFunc, keeps the connection counted against
+// its listener's backlog until BacklogAccepted (tcp_backlog_delayed,
+// tcp_backlog_accepted).
+func (t *TCP) BacklogDelayed(listener *TCP) {
+	if t.listener == nil && listener != nil && listener.state == StateListen {
+		t.listener = listener
+		listener.cold.pending++
+	}
+}
+
+// BacklogAccepted ends what BacklogDelayed began.
+func (t *TCP) BacklogAccepted() { t.leaveBacklog() }
+
+func (t *TCP) leaveBacklog() {
+	if l := t.listener; l != nil {
+		l.cold.pending--
+		t.listener = nil
+	}
+}
+
+// freePort finds a local port that nobody is bound to, for a listener.
+func (s *Stack) freePort(local header.Addr) uint16 {
+	cfg := &s.cfg.TCP
+	n := uint32(cfg.PortMax-cfg.PortMin) + 1
+	start := s.rng.below(n)
+	for i := range n {
+		port := cfg.PortMin + uint16((start+i)%n)
+		if !s.portTaken(local, port) {
+			return port
+		}
+	}
+	return 0
+}
+
+// Connect opens a connection (tcp_connect): it sends SYN and returns; fn is
+// called when the connection is established, ErrFunc if it can't be. Errors:
+// ErrVal for an address that can't be a peer, ErrRoute, ErrUse if exactly this
+// connection exists, ErrNoPort, ErrMem, ErrIsConn.
+func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
+	if t.state != StateClosed || t.s == nil {
+		return ErrIsConn
+	}
+	s := t.s
+	remote := localAddr(to.Addr())
+	if remote.IsZero() || remote.IsMulticast() || remote.Uint32() == 0xffffffff || to.Port() == 0 {
+		return ErrVal // RFC 1122 4.2.3.10
+	}
+	pt, err := s.findPath(t.local, remote)
+	if err != nil {
+		s.stats.IP.OutNoRoutes++
+		return err
+	}
+	if pt.nif.isBroadcast(remote) {
+		return ErrVal
+	}
+	lport := t.lport
+	if lport == 0 {
+		if lport = s.choosePort(pt.src, remote, to.Port()); lport == 0 {
+			return ErrNoPort
+		}
+	} else if s.lookup(pt.src, remote, lport, to.Port(), s.hashFlow(pt.src, remote, lport, to.Port())) != nil {
+		return ErrUse
+	}
+	boundAny := t.local
+	t.remote, t.rport, t.local, t.lport = remote, to.Port(), pt.src, lport
+	t.opened = fn
+	t.setupPath(pt)
+	t.initConnection(s.initialSeq(t.local, t.lport, t.remote, t.rport))
+	if !t.queueControl(header.TCPSyn) {
+		t.remote, t.rport, t.local = header.Addr{}, 0, boundAny
+		return ErrMem
+	}
+	t.setState(StateSynSent)
+	t.link()
+	s.stats.TCP.ActiveOpens++
+	return t.Output()
+}
+
+// initConnection sets what both ways of opening need.
+func (t *TCP) initConnection(iss header.Seq) {
+	cfg := &t.s.cfg.TCP
+	t.iss = iss
+	t.sndUna, t.sndNxt, t.sndMax, t.sndLbb, t.recover = iss, iss, iss, iss, iss
+	t.sndWl2 = iss
+	t.rcvWnd = t.recvBuf()
+	t.mss = uint16(t.maxMSS())
+	t.cc.init(uint32(min(int(t.mss), 536)), cfg.InitialWindow)
+	if h := t.s.hooks.CongestionControl; h != nil {
+		t.coldPart().ctl = h(t)
+	}
+}
+
+// recvBuf is the size of the receive buffer.
+func (t *TCP) recvBuf() uint32 {
+	if t.cold != nil && t.cold.recvBuf != 0 {
+		return t.cold.recvBuf
+	}
+	return uint32(t.s.cfg.TCP.RecvBuf)
+}
+
+// maxMSS is the largest segment that the path's interface and the
+// configuration allow; what we announce (RFC 9293 3.7.1, RFC 6691).
+func (t *TCP) maxMSS() int {
+	mtu := 576
+	if t.nif != nil {
+		mtu = t.nif.mtu
+	}
+	m := min(mtu-header.IPv4Len-header.TCPLen, 65495)
+	if c := t.s.cfg.TCP.MSS; c != 0 {
+		m = min(m, c)
+	}
+	return m
+}
+
+// choosePort picks the local port of a connection: RFC 6056 algorithm 3, a
+// keyed hash of the other three tuple members plus a counter, or the hook's
+// choice. 0: all taken.
+func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
+	cfg := &s.cfg.TCP
+	_, offset := s.flowSecret(local, 0, remote, rport)
+	n := uint32(cfg.PortMax-cfg.PortMin) + 1
+	start := uint32(offset) + s.tcp.nextPort
+	for i := range n {
+		port := cfg.PortMin + uint16((start+i)%n)
+		if h := s.hooks.TCPPort; h != nil {
+			if port = h(local, remote, rport, start+i); port == 0 {
+				return 0
+			}
+		}
+		hash := s.hashFlow(local, remote, port, rport)
+		if s.lookup(local, remote, port, rport, hash) == nil && !s.portTaken(local, port) {
+			s.tcp.nextPort += i + 1
+			return port
+		}
+	}
+	return 0
+}
+
+// initialSeq is the initial sequence number: RFC 6528, a keyed hash of the
+// connection (SipHash-2-4) plus a clock that ticks about every 4 µs.
+func (s *Stack) initialSeq(local header.Addr, lport uint16, remote header.Addr, rport uint16) header.Seq {
+	if h := s.hooks.TCPISN; h != nil {
+		return h(local, lport, remote, rport)
+	}
+	f, _ := s.flowSecret(local, lport, remote, rport)
+	return header.Seq(uint32(f) + uint32(s.now>>12))
+}
+
+// flowSecret gives two secrets of a tuple: for the ISN, and for the port
+// offset (RFC 6056) or the timestamp offset (RFC 7323 5.4, 7.1).
+func (s *Stack) flowSecret(local header.Addr, lport uint16, remote header.Addr, rport uint16) (isn, offset uint64) {
+	var b [40]byte
+	be := binary.BigEndian
+	be.PutUint64(b[0:], local.Hi())
+	be.PutUint64(b[8:], local.Lo())
+	be.PutUint64(b[16:], remote.Hi())
+	be.PutUint64(b[24:], remote.Lo())
+	be.PutUint16(b[32:], lport)
+	be.PutUint16(b[34:], rport)
+	k := &s.tcp.isnKey
+	h := siphash.Hash(k[0], k[1], b[:36])
+	return h, siphash.Hash(k[2], k[3], b[:36])
+}
+
+// setupPath caches where the connection's packets go.
+func (t *TCP) setupPath(pt path) {
+	t.nif = pt.nif
+	t.neigh = t.s.neighborFor(pt.nif, pt.nextHop)
+	t.pathGen = t.s.pathGen
+}
+
+// freshPath makes sure that the cached path is of the present generation;
+// false: there is no path now.
+func (t *TCP) freshPath() bool {
+	if t.pathGen == t.s.pathGen {
+		return t.neigh != nil
+	}
+	pt, err := t.s.findPath(t.local, t.remote)
+	if err != nil {
+		t.s.stats.IP.OutNoRoutes++
+		return false
+	}
+	t.setupPath(pt)
+	return t.neigh != nil
+}
+
+// queueControl queues a segment without data: SYN or FIN. False: no buffer.
+func (t *TCP) queueControl(flags header.TCPFlags) bool {
+	p := t.s.alloc(pbuf.LayerTransport, 0, pbuf.KindRAM)
+	if p == nil {
+		return false
+	}
+	*seg(p) = tcpSeg{seq: t.sndLbb, flags: flags, sumOK: true}
+	t.sndLbb = t.sndLbb.Add(1)
+	t.pushSeg(p)
+	return true
+}
+
+// pushSeg appends an unsent segment to the send queue.
+func (t *TCP) pushSeg(p *pbuf.Pbuf) {
+	t.sndq.Push(p)
+	if t.unsent == nil {
+		t.unsent = p
+	}
+}

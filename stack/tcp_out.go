@@ -1,0 +1,309 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// tsOptionLen is what timestamps take in every segment (RFC 7323 appendix A).
+const tsOptionLen = 12
+
+// Output sends what the windows and the Nagle algorithm let out, and an ACK if
+// one is due (tcp_output). While a segment for this connection is being
+// processed it does nothing: the end of that does it.
+func (t *TCP) Output() error {
+	if t.s == nil || t.state == StateListen || t.flags&tfInInput != 0 {
+		return nil
+	}
+	if t.unsent != nil && !t.outputData() {
+		return ErrMem
+	}
+	if t.flags&tfAckNow != 0 {
+		t.flushAck()
+	}
+	return nil
+}
+
+// flushAck sends the ACK that is due.
+func (t *TCP) flushAck() {
+	if t.flags&tfAckNow != 0 && t.state != StateSynSent && t.state != StateClosed {
+		t.sendEmpty(t.sndNxt, header.TCPAck)
+	}
+}
+
+// outputData sends unsent segments as far as they may go. False: a buffer or
+// the path was missing; the timer will try again.
+func (t *TCP) outputData() bool {
+	ok := true
+	wnd := min(t.sndWnd, t.cc.Cwnd)
+	for p := t.unsent; p != nil; p = t.unsent {
+		g := seg(p)
+		if inFlight := g.seq.Sub(t.sndUna); g.n != 0 && inFlight+g.n > wnd {
+			if !t.splitForWindow(p, g, wnd, inFlight) {
+				break
+			}
+		}
+		if t.nagleHolds(p, g) {
+			break
+		}
+		if ok = t.sendSegment(p, g); !ok {
+			break
+		}
+		t.unsent = p.QNext()
+		if end := g.end(); end.Greater(t.sndNxt) {
+			t.sndNxt = end
+			if end.Greater(t.sndMax) {
+				t.sndMax = end
+			}
+		}
+		if t.rtxAt == 0 || t.flags&tfPersist != 0 {
+			t.flags &^= tfPersist
+			t.setRtx(t.s.now + t.rtt.rto()) // RFC 6298 5.1
+		}
+	}
+	if t.unsent != nil && t.rtxAt == 0 {
+		if !ok {
+			t.setRtx(t.s.now + t.rtt.rto())
+		} else if t.sndNxt == t.sndUna {
+			t.startPersist() // nothing in flight: only the window can hold us
+		}
+	}
+	return ok
+}
+
+// nagleHolds says whether the Nagle algorithm keeps a small segment back while
+// data is in flight (RFC 9293 3.7.4, tcp_do_output_nagle).
+func (t *TCP) nagleHolds(p *pbuf.Pbuf, g *tcpSeg) bool {
+	return t.flags&tfNoDelay == 0 && t.sndNxt != t.sndUna && g.n < uint32(t.mss) && g.n != 0 &&
+		g.tx == 0 && g.flags&header.TCPFin == 0 && p.QNext() == nil && t.flags&tfRecovery == 0
+}
+
+// splitForWindow makes a segment that exceeds the window fit, if sending part
+// of it now is right: sender's silly window avoidance (RFC 9293 3.8.6.2.1)
+// sends less than a segment only for half the largest window ever offered.
+func (t *TCP) splitForWindow(p *pbuf.Pbuf, g *tcpSeg, wnd, inFlight uint32) bool {
+	if wnd <= inFlight {
+		return false
+	}
+	room := wnd - inFlight
+	if h := t.s.hooks.TCPSplit; h != nil {
+		room = min(room, uint32(max(0, h(t, int(g.n), int(room)))))
+		return room > 0 && t.splitSegment(p, room)
+	}
+	if t.sndWnd >= t.cc.Cwnd || inFlight != 0 || room < t.sndWndMax/2 {
+		return false
+	}
+	return t.splitSegment(p, room)
+}
+
+// splitSegment cuts the first unsent segment so that it has n bytes. False: no
+// buffer, or the port still holds it.
+func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
+	g := seg(p)
+	if n >= g.n {
+		return true
+	}
+	if p.RefCount() > 1 {
+		return false
+	}
+	t.stripHeaders(p, g)
+	rest := t.s.alloc(pbuf.LayerTransport, int(g.n-n), pbuf.KindRAM)
+	if rest == nil {
+		return false
+	}
+	p.CopyPartial(rest.Payload(), int(n))
+	*seg(rest) = tcpSeg{seq: g.seq.Add(n), n: g.n - n, flags: g.flags, tx: g.tx}
+	p.Realloc(int(n))
+	g.n, g.sumOK = n, false
+	g.flags &^= header.TCPFin | header.TCPPsh
+	t.sndq.InsertAfter(p, rest)
+	return true
+}
+
+// stripHeaders takes the headers of an earlier transmission off a segment.
+func (t *TCP) stripHeaders(p *pbuf.Pbuf, g *tcpSeg) {
+	p.RemoveHeader(int(g.hdr))
+	g.hdr = 0
+}
+
+// sendSegment sends a queued segment and keeps it. False: not now.
+func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
+	if p.RefCount() > 1 || !t.freshPath() {
+		return false // the port has not sent it from the last time (tcp_output_segment_busy)
+	}
+	t.stripHeaders(p, g)
+	flags := g.flags
+	if t.state != StateSynSent {
+		flags |= header.TCPAck
+	}
+	before := p.TotLen()
+	if !t.putTCPHeader(p, g.seq, flags, g) {
+		return false
+	}
+	if g.tx != 0 {
+		t.s.stats.TCP.RetransSegs++
+	}
+	if g.tx < 255 {
+		g.tx++
+	}
+	g.sentAt = t.s.now
+	p.Ref()
+	t.ipOutput(p)
+	g.hdr = uint8(p.TotLen() - before)
+	return true
+}
+
+// sendEmpty sends a segment without data: ACK or RST, not kept.
+func (t *TCP) sendEmpty(seq header.Seq, flags header.TCPFlags) bool {
+	if !t.freshPath() {
+		return false
+	}
+	p := t.s.alloc(pbuf.LayerTransport, 0, pbuf.KindRAM)
+	if p == nil {
+		t.s.stats.Drops[DropNoBuf]++
+		return false
+	}
+	g := tcpSeg{sumOK: true}
+	if !t.putTCPHeader(p, seq, flags, &g) {
+		p.Free()
+		return false
+	}
+	t.ipOutput(p)
+	return true
+}
+
+// putTCPHeader puts the TCP header with its options in front of a segment's
+// data and settles the checksum: final if the data's sum is known, else as the
+// pseudo-header's sum for the port or package offload to complete.
+func (t *TCP) putTCPHeader(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *tcpSeg) bool {
+	s := t.s
+	syn := flags&header.TCPSyn != 0
+	own := t.optionsLen(syn)
+	opt := own
+	if h := s.hooks.TCPOutOptionLen; h != nil {
+		opt = max(own, min(40, h(t, own)&^3))
+	}
+	n := header.TCPLen + opt
+	if !p.AddHeader(n) {
+		s.stats.Drops[DropNoBuf]++
+		return false
+	}
+	b := p.Payload()[:n]
+	h := (*header.TCP)(b)
+	f := header.TCPFields{SrcPort: t.lport, DstPort: t.rport, Seq: seq, Flags: flags, HeaderLen: n}
+	if flags&header.TCPAck != 0 {
+		f.Ack = t.rcvNxt
+		t.acked()
+	}
+	f.Window = t.windowField(syn)
+	h.Encode(&f)
+	t.putOptions(b[header.TCPLen:header.TCPLen+own], syn)
+	if opt > own {
+		clear(b[header.TCPLen+own:])
+		s.hooks.TCPOutAddOptions(t, h, b[header.TCPLen+own:])
+	}
+	sum := header.PseudoHeader(t.local, t.remote, header.ProtoTCP, uint32(p.TotLen()))
+	p.L4Len = uint8(n)
+	switch {
+	case t.nif.caps.Has(offload.TxTCPCsum) || !g.sumOK:
+		h.SetChecksum(sum)
+		p.Flags |= pbuf.TxTCPCsum
+	default:
+		p.Flags &^= pbuf.TxTCPCsum
+		h.SetChecksum(^header.Checksum(b, header.CombineChecksum(sum, g.sum)))
+	}
+	s.stats.TCP.OutSegs++
+	return true
+}
+
+// acked books that an ACK of rcvNxt goes out.
+func (t *TCP) acked() {
+	t.lastAck = t.rcvNxt
+	t.ackPending = 0
+	t.delack = 0
+	t.flags &^= tfAckNow
+}
+
+// windowField is the window as the header carries it.
+func (t *TCP) windowField(syn bool) uint16 {
+	if syn { // never scaled (RFC 7323 2.2)
+		w := min(t.rcvWnd, 0xffff)
+		t.rcvAnnEdge = t.rcvNxt.Add(w)
+		return uint16(w)
+	}
+	return uint16(min(t.announceWindow()>>(t.rcvScale&31), 0xffff))
+}
+
+// optionsLen is the length of our own options.
+func (t *TCP) optionsLen(syn bool) int {
+	cfg := &t.s.cfg.TCP
+	if !syn {
+		if t.flags&tfTimestamps != 0 {
+			return tsOptionLen
+		}
+		return 0
+	}
+	n := 4 // MSS
+	if t.offers(tfTimestamps, cfg.NoTimestamps) {
+		n += tsOptionLen
+	}
+	if t.offers(tfWScale, cfg.NoWindowScale) {
+		n += 4 // NOP, window scale
+	}
+	return n
+}
+
+// offers says whether our SYN carries an option: always in a first SYN unless
+// configured away, in a SYN-ACK only if the peer's SYN had it.
+func (t *TCP) offers(f tcpFlags, off bool) bool {
+	if t.state == StateSynSent || t.state == StateClosed {
+		return !off
+	}
+	return t.flags&f != 0
+}
+
+// putOptions writes our own options (RFC 9293 3.2, RFC 7323).
+func (t *TCP) putOptions(b []byte, syn bool) {
+	cfg := &t.s.cfg.TCP
+	if syn {
+		n := header.PutMSS(b, uint16(t.maxMSS()))
+		if t.offers(tfWScale, cfg.NoWindowScale) {
+			b[n] = header.TCPOptNOP
+			n += 1 + header.PutWScale(b[n+1:], t.s.tcp.rcvScale)
+		}
+		b = b[n:]
+	}
+	if len(b) >= tsOptionLen {
+		header.PutTimestamp(b, t.s.tsNow+t.tsOffset, t.tsRecent)
+	}
+}
+
+// ipOutput sends a segment whose TCP header is complete. It owns the
+// reference it is given.
+func (t *TCP) ipOutput(p *pbuf.Pbuf) {
+	s := t.s
+	n := t.neigh
+	if t.nif.vlan != 0 || s.hooks.VLANSet != nil || !n.usable() || !t.local.Is4() {
+		s.ip4OutputPath(path{nif: t.nif, nextHop: n.addr, src: t.local}, p, t.remote, header.ProtoTCP, t.ttl, t.tos)
+		return
+	}
+	// The common case, in one step: Ethernet and IPv4 header for a neighbour
+	// that is known.
+	total := p.TotLen() + header.IPv4Len
+	if total > t.nif.mtu || !p.AddHeader(header.EthernetLen+header.IPv4Len) {
+		s.ip4OutputPath(path{nif: t.nif, nextHop: n.addr, src: t.local}, p, t.remote, header.ProtoTCP, t.ttl, t.tos)
+		return
+	}
+	n.touch(s.now)
+	b := p.Payload()
+	(*header.Ethernet)(b).Encode(n.mac, t.nif.mac, header.EtherTypeIPv4)
+	// RFC 6864 4.1: with DF set the ID means nothing.
+	(*header.IPv4)(b[header.EthernetLen:]).Encode(&header.IPv4Fields{
+		TOS: t.tos, TotalLen: uint16(total), DontFragment: true, TTL: t.ttl,
+		Protocol: header.ProtoTCP, Src: t.local, Dst: t.remote,
+	})
+	p.L2Len, p.L3Len = header.EthernetLen, header.IPv4Len
+	s.stats.IP.OutRequests++
+	t.nif.enqueue(p)
+}

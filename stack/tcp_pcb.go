@@ -1,0 +1,305 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/shardstack/shardstack/header"
+)
+
+// pcbChunk is how many PCBs are allocated at a time.
+const pcbChunk = 256
+
+// tcpState is TCP's part of a Stack.
+type tcpState struct {
+	flows  flowTable
+	wheel  wheel
+	chunks []*[pcbChunk]TCP
+	used   uint32 // PCBs that were ever given out
+	free   *TCP   // linked by next
+	grave  *TCP   // freed during this Input or Poll; free afterwards
+	ports  [256]*TCP
+	colds  []*tcpCold // free cold parts
+
+	in        inSegment // the segment in work (lwIP's tcp_in.c globals)
+	isnKey    [4]uint64
+	nextPort  uint32
+	rcvScale  uint8
+	challenge challengeLimit
+}
+
+func (s *Stack) tcpInit() {
+	ts := &s.tcp
+	ts.flows.init()
+	ts.wheel.init()
+	for i := range ts.isnKey {
+		ts.isnKey[i] = binary.LittleEndian.Uint64(s.cfg.Seed[i*8:])
+	}
+	// RFC 7323 2.3: the least shift that lets 16 bits carry the whole buffer.
+	if !s.cfg.TCP.NoWindowScale {
+		for s.cfg.TCP.RecvBuf>>ts.rcvScale > 0xffff && ts.rcvScale < 14 {
+			ts.rcvScale++
+		}
+	}
+	ts.nextPort = s.rng.uint32()
+}
+
+// tcpClose frees every PCB without sending or calling anything.
+func (s *Stack) tcpClose() {
+	s.depth++
+	for id := range s.tcp.used {
+		t := s.pcb(id)
+		if t.s != nil {
+			t.errFn = nil
+			t.free()
+		}
+	}
+	s.leave()
+}
+
+// pcb is the PCB with that number.
+func (s *Stack) pcb(id uint32) *TCP { return &s.tcp.chunks[id/pcbChunk][id%pcbChunk] }
+
+func (ts *tcpState) getCold() *tcpCold {
+	if n := len(ts.colds); n > 0 {
+		c := ts.colds[n-1]
+		ts.colds = ts.colds[:n-1]
+		return c
+	}
+	return new(tcpCold)
+}
+
+// NewTCP makes a closed PCB (tcp_new). Nil: Config.TCP.MaxConns are in use,
+// and none is in TIME-WAIT.
+func (s *Stack) NewTCP() *TCP {
+	ts := &s.tcp
+	if s.closed {
+		return nil
+	}
+	t := ts.free
+	if t == nil && int(ts.used) >= s.cfg.TCP.MaxConns {
+		if t = s.killTimeWait(); t == nil {
+			return nil
+		}
+	}
+	if t != nil {
+		ts.free, t.next = t.next, nil
+	} else {
+		id := ts.used
+		if id%pcbChunk == 0 {
+			ts.chunks = append(ts.chunks, new([pcbChunk]TCP))
+			ts.wheel.grow(len(ts.chunks) * pcbChunk)
+		}
+		ts.used++
+		t = s.pcb(id)
+		t.id = id
+	}
+	s.stats.TCP.CurrPCBs++
+	cfg := &s.cfg.TCP
+	t.s, t.ttl = s, s.cfg.TTL
+	t.sndBuf = uint32(cfg.SendBuf)
+	t.rcvWnd = uint32(cfg.RecvBuf)
+	t.mss = 536 // RFC 9293 3.7.1: until the peer says otherwise
+	t.rtt.init(cfg)
+	t.setFlag(tfNoDelay, cfg.NoDelay)
+	return t
+}
+
+// killTimeWait frees some PCB in TIME-WAIT for a new one
+// (tcp_kill_timewait): the one whose time is up first among a sample.
+func (s *Stack) killTimeWait() *TCP {
+	var old *TCP
+	start := s.rng.below(s.tcp.used)
+	for i := range min(s.tcp.used, 64) {
+		t := s.pcb((start + i) % s.tcp.used)
+		if t.state == StateTimeWait && (old == nil || t.ctlAt < old.ctlAt) {
+			old = t
+		}
+	}
+	if old == nil || s.depth != 0 && s.tcp.in.pcb == old {
+		return nil
+	}
+	old.free()
+	if s.depth != 0 { // freed PCBs are kept until the input is done: take this one out
+		s.tcp.grave = old.next
+		old.next = s.tcp.free
+		s.tcp.free = old
+	}
+	return s.tcp.free
+}
+
+// free takes the PCB out of every table, frees its packets and keeps it for
+// reuse (tcp_pcb_remove, tcp_free). It calls nobody.
+func (t *TCP) free() {
+	s := t.s
+	ts := &s.tcp
+	if s == nil {
+		return
+	}
+	t.setState(StateClosed)
+	ts.flows.remove(t.hash, t.id)
+	ts.wheel.cancel(t.id)
+	t.unlinkPort()
+	t.purge()
+	if c := t.cold; c != nil {
+		ext := c.ext
+		clear(ext)
+		*c = tcpCold{ext: ext[:0]}
+		ts.colds = append(ts.colds, c)
+	}
+	*t = TCP{id: t.id, next: ts.grave}
+	ts.grave = t
+	s.stats.TCP.CurrPCBs--
+	if s.depth == 0 {
+		s.tcpRecycle()
+	}
+}
+
+// tcpRecycle makes the PCBs that were freed during an input free for reuse:
+// until then a callback's stale pointer sees state CLOSED, not a stranger.
+func (s *Stack) tcpRecycle() {
+	for t := s.tcp.grave; t != nil; {
+		next := t.next
+		t.next = s.tcp.free
+		s.tcp.free = t
+		t = next
+	}
+	s.tcp.grave = nil
+	if h := s.hooks.MemAvailable; h != nil {
+		h("tcp_pcb")
+	}
+}
+
+// purge frees the packets that a connection holds (tcp_pcb_purge).
+func (t *TCP) purge() {
+	t.sndq.FreeAll()
+	t.unsent = nil
+	t.purgeOOSeq()
+	if t.refused != nil {
+		t.refused.Free()
+		t.refused = nil
+	}
+}
+
+// setState is the only place where a state changes; it keeps the gauges of
+// RFC 4022.
+func (t *TCP) setState(n TCPState) {
+	st := &t.s.stats.TCP
+	was := t.state
+	t.state = n
+	open := func(s TCPState) bool { return s == StateEstablished || s == StateCloseWait }
+	switch {
+	case open(n) && !open(was):
+		st.CurrEstab++
+	case open(was) && !open(n):
+		st.CurrEstab--
+		if n == StateClosed {
+			st.EstabResets++
+		}
+	case n == StateClosed && (was == StateSynSent || was == StateSynRcvd):
+		st.AttemptFails++
+	}
+	if was == StateSynRcvd {
+		t.leaveBacklog()
+	}
+	switch {
+	case n == StateTimeWait:
+		st.TimeWaits++
+	case n == StateEstablished && t.flags&tfKeepAlive != 0:
+		t.heard()
+		t.armKeepalive()
+	}
+}
+
+// link puts a connection with both ends known into the flow table.
+func (t *TCP) link() {
+	t.hash = t.s.hashFlow(t.local, t.remote, t.lport, t.rport)
+	t.s.tcp.flows.insert(t.hash, t.id)
+}
+
+// lookup finds the connection of a segment from remote:rport to local:lport.
+func (s *Stack) lookup(local, remote header.Addr, lport, rport uint16, hash uint32) *TCP {
+	f := &s.tcp.flows
+	for tab := &f.cur; ; tab = &f.old {
+		mask := uint32(len(tab.slots) - 1)
+		for i := tab.home(hash) & mask; ; i = (i + 1) & mask {
+			slot := tab.slots[i&mask]
+			if slot.id == 0 {
+				break
+			}
+			if slot.hash != hash || slot.id == tombstone {
+				continue
+			}
+			t := s.pcb(slot.id - 1)
+			if t.remote == remote && t.lport == lport && t.rport == rport && t.local == local {
+				return t
+			}
+		}
+		if tab == &f.old || f.old.slots == nil {
+			return nil
+		}
+	}
+}
+
+// linkPort puts a listener or bound PCB into its port bucket.
+func (t *TCP) linkPort() {
+	b := &t.s.tcp.ports[t.lport%256]
+	t.next, t.prev = *b, nil
+	if t.next != nil {
+		t.next.prev = t
+	}
+	*b = t
+	t.coldPart().bound = true
+}
+
+func (t *TCP) unlinkPort() {
+	if t.cold == nil || !t.cold.bound {
+		return
+	}
+	t.cold.bound = false
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		t.s.tcp.ports[t.lport%256] = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	t.next, t.prev = nil, nil
+}
+
+// listenerFor finds the listener for a segment to local:port; one bound to the
+// address is preferred to one bound to any.
+func (s *Stack) listenerFor(local header.Addr, port uint16) *TCP {
+	var any *TCP
+	for t := s.tcp.ports[port%256]; t != nil; t = t.next {
+		if t.state != StateListen || t.lport != port {
+			continue
+		}
+		if t.local == local {
+			return t
+		}
+		if t.local.IsUnspecified() {
+			any = t
+		}
+	}
+	return any
+}
+
+// portTaken reports whether a bound or listening PCB has that local end.
+func (s *Stack) portTaken(local header.Addr, port uint16) bool {
+	for t := s.tcp.ports[port%256]; t != nil; t = t.next {
+		if t.lport == port && (t.local == local || t.local.IsUnspecified() || local.IsUnspecified()) {
+			return true
+		}
+	}
+	return false
+}
+
+// tcpAddrGone aborts the connections that use an address that was taken away.
+func (s *Stack) tcpAddrGone(a header.Addr) {
+	for id := range s.tcp.used {
+		if t := s.pcb(id); t.s != nil && t.local == a && t.state != StateListen {
+			t.abandon(ErrAborted, false)
+		}
+	}
+}

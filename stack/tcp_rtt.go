@@ -1,0 +1,46 @@
+package stack
+
+// rttEstimator is RFC 6298 in microseconds, scaled as Jacobson did: srtt by 8,
+// rttvar by 4.
+type rttEstimator struct {
+	srtt8   uint32 // 0: no sample yet
+	rttvar4 uint32
+	base    uint32 // RTO without backoff, µs
+	minRTT  uint32 // µs; 0: no sample yet
+	maxRTO  uint32 // µs
+	backoff uint8
+}
+
+const maxRTTSample = 1 << 28 // µs; keeps the scaled values in 32 bits
+
+func (r *rttEstimator) init(cfg *TCPConfig) {
+	*r = rttEstimator{base: uint32(cfg.InitialRTO.Microseconds()), maxRTO: uint32(min(cfg.MaxRTO.Microseconds(), maxRTTSample))}
+}
+
+// sample takes a round-trip measurement in ns (RFC 6298 2.2, 2.3).
+func (r *rttEstimator) sample(ns int64, cfg *TCPConfig) {
+	m := uint32(max(1, min(ns/1000, maxRTTSample)))
+	if r.minRTT == 0 || m < r.minRTT {
+		r.minRTT = m
+	}
+	if r.srtt8 == 0 {
+		r.srtt8 = m * 8
+		r.rttvar4 = m * 2
+	} else {
+		err := int32(m) - int32(r.srtt8/8)
+		r.srtt8 = uint32(max(1, int32(r.srtt8)+err))
+		if err < 0 {
+			err = -err
+		}
+		r.rttvar4 += uint32(err) - r.rttvar4/4
+	}
+	// RTO = SRTT + max(G, 4*RTTVAR), within bounds (2.4, 2.5).
+	const clockGranularity = 1 << tickShift / 1000
+	rto := r.srtt8/8 + max(clockGranularity, r.rttvar4)
+	r.base = min(max(rto, uint32(cfg.MinRTO.Microseconds())), r.maxRTO)
+}
+
+// rto is the current timeout in ns, backoff included (RFC 6298 5.5).
+func (r *rttEstimator) rto() int64 {
+	return min(int64(r.base)<<min(r.backoff, 16), int64(r.maxRTO)) * 1000
+}

@@ -1,0 +1,419 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+)
+
+// tcpStates are the reactions to a segment, one function a state
+// (RFC 9293 3.10.7). Each is given a segment whose options are parsed; what is
+// left in in.p afterwards is freed by the caller.
+var tcpStates = [numTCPStates]func(t *TCP, in *inSegment){
+	StateClosed:      (*TCP).inClosed,
+	StateListen:      (*TCP).inListen,
+	StateSynSent:     (*TCP).inSynSent,
+	StateSynRcvd:     (*TCP).inSynRcvd,
+	StateEstablished: (*TCP).inEstablished,
+	StateFinWait1:    (*TCP).inFinWait1,
+	StateFinWait2:    (*TCP).inFinWait2,
+	StateCloseWait:   (*TCP).inCloseWait,
+	StateClosing:     (*TCP).inClosing,
+	StateLastAck:     (*TCP).inLastAck,
+	StateTimeWait:    (*TCP).inTimeWait,
+}
+
+// inClosed can only be reached through the TCPLookup hook.
+func (t *TCP) inClosed(in *inSegment) { t.s.tcpNoConn(in) }
+
+// inListen: RFC 9293 3.10.7.2.
+func (t *TCP) inListen(in *inSegment) {
+	s := t.s
+	switch {
+	case in.flags&header.TCPRst != 0:
+		in.reject(s, DropTCPState)
+		return
+	case in.flags&header.TCPAck != 0:
+		s.tcpNoConn(in)
+		return
+	case in.flags&header.TCPSyn == 0:
+		in.reject(s, DropTCPState)
+		return
+	case t.cold.pending >= t.cold.backlog:
+		s.stats.TCP.ListenOverflows++
+		in.reject(s, DropTCPBacklog)
+		return
+	}
+	c := s.NewTCP()
+	if c == nil {
+		in.reject(s, DropTCPMem)
+		return
+	}
+	if !c.acceptSyn(t, in) {
+		c.free()
+		in.reject(s, DropTCPMem)
+		return
+	}
+	s.stats.TCP.PassiveOpens++
+	c.Output()
+}
+
+// acceptSyn makes a new PCB the passive end of the SYN in work.
+func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
+	s := t.s
+	t.local, t.remote, t.lport, t.rport = in.dst, in.src, in.dport, in.sport
+	pt, err := s.findPath(t.local, t.remote)
+	if err != nil {
+		return false
+	}
+	t.setupPath(pt)
+	t.opened, t.arg = l.opened, l.arg
+	t.ttl, t.tos = l.ttl, l.tos
+	t.flags |= l.flags & tfNoDelay
+	if l.cold.recvBuf != 0 {
+		t.coldPart().recvBuf = l.cold.recvBuf
+	}
+	t.initConnection(s.initialSeq(t.local, t.lport, t.remote, t.rport))
+	if l.flags&tfKeepAlive != 0 {
+		t.SetKeepAlive(&l.cold.keep)
+	}
+	t.synOptions(in)
+	if !t.queueControl(header.TCPSyn) {
+		return false
+	}
+	t.BacklogDelayed(l)
+	t.setState(StateSynRcvd)
+	t.link()
+	return true
+}
+
+// synOptions takes sequence number, window and options of the peer's SYN.
+func (t *TCP) synOptions(in *inSegment) {
+	s := t.s
+	o := &in.opts
+	t.irs = in.seq
+	t.rcvNxt = in.seq.Add(1)
+	t.lastAck = t.rcvNxt
+	t.rcvAnnEdge = t.rcvNxt
+	// RFC 9293 3.7.1 (MUST-15): without the option the peer takes 536.
+	peer := 536
+	if o.MSS != 0 {
+		peer = max(int(o.MSS), 64)
+	}
+	t.mss = uint16(min(peer, t.maxMSS()))
+	if o.WScale >= 0 && !s.cfg.TCP.NoWindowScale {
+		t.flags |= tfWScale
+		t.sndScale = min(uint8(o.WScale), 14) // RFC 7323 2.3
+		t.rcvScale = s.tcp.rcvScale
+	} else {
+		t.sndScale, t.rcvScale = 0, 0
+		t.rcvWnd = min(t.rcvWnd, 0xffff)
+	}
+	if o.HasTS && !s.cfg.TCP.NoTimestamps {
+		t.flags |= tfTimestamps
+		t.tsRecent, t.tsRecentAt = o.TSVal, s.tsNow
+		t.mss -= tsOptionLen
+	}
+	t.sndWl1 = in.seq
+	t.sndWnd = in.wnd // never scaled in a SYN
+	t.sndWndMax = t.sndWnd
+	t.cc.init(uint32(t.mss), s.cfg.TCP.InitialWindow)
+}
+
+// inSynSent: RFC 9293 3.10.7.3.
+func (t *TCP) inSynSent(in *inSegment) {
+	s := t.s
+	ack := in.flags&header.TCPAck != 0
+	if ack && (in.ack.LessEq(t.iss) || in.ack.Greater(t.sndMax)) {
+		s.stats.Drops[DropTCPAck]++
+		s.sendReset(in)
+		// Half-open: make the SYN overtake the reset (lwIP does so too).
+		t.rtxAt = s.now
+		t.arm(t.rtxAt)
+		return
+	}
+	if in.flags&header.TCPRst != 0 {
+		if !ack { // RFC 9293: an RST that acknowledges nothing is dropped
+			in.reject(s, DropTCPAck)
+			return
+		}
+		t.abandon(ErrRefused, false)
+		return
+	}
+	if in.flags&header.TCPSyn == 0 {
+		in.reject(s, DropTCPState)
+		return
+	}
+	t.synOptions(in)
+	t.flags |= tfAckNow
+	if !ack {
+		// Simultaneous open: our SYN goes out again, as SYN-ACK.
+		t.setState(StateSynRcvd)
+		t.flags &^= tfAckNow
+		t.retransmitHead()
+		return
+	}
+	t.setState(StateEstablished)
+	t.ackAdvance(in.ack, in.opts.TSEcr)
+	t.sndWl2 = in.ack
+	if !t.callOpened() {
+		return
+	}
+	in.seq = in.seq.Add(1) // data behind the SYN
+	in.flags &^= header.TCPSyn
+	t.dataInput(in)
+}
+
+// callOpened tells the user that the connection is established; false: it is
+// gone now.
+func (t *TCP) callOpened() bool {
+	fn := t.opened
+	t.opened = nil
+	if fn == nil {
+		return true
+	}
+	if err := fn(t.arg, t, nil); err != nil && t.s != nil {
+		t.Abort()
+	}
+	return t.s != nil
+}
+
+// inSynRcvd: RFC 9293 3.10.7.4, SYN-RECEIVED.
+func (t *TCP) inSynRcvd(in *inSegment) {
+	s := t.s
+	// The SYN again, and nothing of ours was acknowledged: answer it again.
+	if in.flags&(header.TCPSyn|header.TCPAck|header.TCPRst) == header.TCPSyn && in.seq == t.irs {
+		t.retransmitHead()
+		return
+	}
+	// Simultaneous open ends with SYN-ACK: the SYN is old, the ACK is news.
+	if in.flags&header.TCPSyn != 0 && in.flags&header.TCPAck != 0 && in.seq == t.irs {
+		in.seq = in.seq.Add(1)
+		in.flags &^= header.TCPSyn
+	}
+	if in.flags&header.TCPAck != 0 && in.flags&header.TCPRst == 0 &&
+		(in.ack.LessEq(t.sndUna) || in.ack.Greater(t.sndMax)) {
+		s.stats.Drops[DropTCPAck]++
+		s.sendReset(in)
+		return
+	}
+	if !t.checkSynchronized(in) {
+		return
+	}
+	if t.listener != nil && t.opened == nil { // nobody to accept it
+		t.abandon(ErrAborted, true)
+		return
+	}
+	t.setState(StateEstablished)
+	t.sndWl1, t.sndWl2 = in.seq, in.ack
+	t.setSendWindow(in.wnd<<(t.sndScale&31), in)
+	t.ackAdvance(in.ack, in.opts.TSEcr)
+	if t.s == nil || !t.callOpened() {
+		return
+	}
+	t.dataInput(in)
+}
+
+func (t *TCP) inEstablished(in *inSegment) {
+	if t.checkSynchronized(in) && t.ackInput(in) {
+		t.dataInput(in)
+	}
+}
+
+// inFinWait1: our FIN is out; its acknowledgement leads to FIN-WAIT-2, the
+// peer's FIN to CLOSING, both to TIME-WAIT.
+func (t *TCP) inFinWait1(in *inSegment) {
+	if !t.checkSynchronized(in) || !t.ackInput(in) {
+		return
+	}
+	if t.finAcked() {
+		t.setState(StateFinWait2)
+		if t.flags&tfDetached != 0 {
+			t.armFinWait2()
+		}
+	}
+	t.dataInput(in)
+}
+
+func (t *TCP) inFinWait2(in *inSegment) {
+	if t.checkSynchronized(in) && t.ackInput(in) {
+		t.dataInput(in)
+	}
+}
+
+func (t *TCP) inCloseWait(in *inSegment) {
+	if t.checkSynchronized(in) {
+		t.ackInput(in)
+	}
+}
+
+// inClosing: both FINs are out, ours is not acknowledged.
+func (t *TCP) inClosing(in *inSegment) {
+	if t.checkSynchronized(in) && t.ackInput(in) && t.finAcked() {
+		t.enterTimeWait()
+	}
+}
+
+// inLastAck: the peer has closed, so have we; the ACK of our FIN ends it.
+func (t *TCP) inLastAck(in *inSegment) {
+	if t.checkSynchronized(in) && t.ackInput(in) && t.finAcked() {
+		t.abandon(ErrClosed, false)
+	}
+}
+
+// inTimeWait: RFC 9293 3.10.7.4 and 3.6.1. A new SYN that is certainly new
+// (later sequence number, or later timestamp, RFC 6191) opens the connection
+// again; a repeated FIN restarts the 2 MSL; RST is ignored (RFC 1337).
+func (t *TCP) inTimeWait(in *inSegment) {
+	s := t.s
+	if in.flags&header.TCPRst != 0 {
+		in.reject(s, DropTCPState)
+		return
+	}
+	if in.flags&(header.TCPSyn|header.TCPAck) == header.TCPSyn {
+		newer := in.seq.Greater(t.rcvNxt) ||
+			t.flags&tfTimestamps != 0 && in.opts.HasTS && int32(in.opts.TSVal-t.tsRecent) > 0
+		if l := s.listenerFor(in.dst, in.dport); newer && l != nil {
+			s.stats.TCP.TimeWaitReused++
+			t.abandon(ErrClosed, false)
+			l.inListen(in)
+			return
+		}
+	}
+	if in.flags&header.TCPFin != 0 {
+		t.enterTimeWait()
+		if t.s == nil {
+			return
+		}
+	}
+	if in.seqLen() > 0 || in.seq != t.rcvNxt {
+		t.flags |= tfAckNow
+	}
+	in.reject(s, DropTCPState)
+}
+
+// finAcked reports whether everything we sent, our FIN included, was
+// acknowledged.
+func (t *TCP) finAcked() bool {
+	return t.flags&tfFinQueued != 0 && t.sndUna == t.sndLbb
+}
+
+// checkSynchronized makes the first four checks of RFC 9293 3.10.7.4:
+// sequence number (with PAWS before it, RFC 7323 5.3), RST, SYN, ACK bit.
+// False: the segment is dealt with.
+func (t *TCP) checkSynchronized(in *inSegment) bool {
+	s := t.s
+	rst := in.flags&header.TCPRst != 0
+	if t.flags&tfTimestamps != 0 {
+		if !in.opts.HasTS && !rst {
+			// RFC 7323 3.2: a segment without the option SHOULD be dropped.
+			in.reject(s, DropTCPPAWS)
+			return false
+		}
+		if in.opts.HasTS && !rst && t.pawsOld(in) {
+			s.stats.TCP.DupSegsIn++
+			t.flags |= tfAckNow
+			in.reject(s, DropTCPPAWS)
+			return false
+		}
+	}
+	if !t.acceptable(in) {
+		if !rst {
+			t.flags |= tfAckNow
+		}
+		if in.seqLen() != 0 && in.seq.Less(t.rcvNxt) {
+			s.stats.TCP.DupSegsIn++
+		}
+		in.reject(s, DropTCPSeq)
+		return false
+	}
+	if rst {
+		t.inReset(in)
+		return false
+	}
+	if in.flags&header.TCPSyn != 0 { // RFC 5961 4: challenge ACK
+		t.challengeAck()
+		in.reject(s, DropTCPState)
+		return false
+	}
+	if in.flags&header.TCPAck == 0 {
+		in.reject(s, DropTCPState)
+		return false
+	}
+	t.heard()
+	// RFC 7323 4.3 (2)
+	if t.flags&tfTimestamps != 0 && in.seq.LessEq(t.lastAck) && int32(in.opts.TSVal-t.tsRecent) >= 0 {
+		t.tsRecent, t.tsRecentAt = in.opts.TSVal, s.tsNow
+	}
+	return true
+}
+
+// pawsOld reports whether the segment's timestamp is older than the last
+// valid one (RFC 7323 5.3), which counts for 24 days (5.5).
+func (t *TCP) pawsOld(in *inSegment) bool {
+	const days24 = 24 * 24 * 3600 * 1_000_000_000 >> 20
+	if int32(in.opts.TSVal-t.tsRecent) >= 0 {
+		return false
+	}
+	if t.s.tsNow-t.tsRecentAt > days24 {
+		t.tsRecent, t.tsRecentAt = in.opts.TSVal, t.s.tsNow
+		return false
+	}
+	return true
+}
+
+// acceptable is the sequence number test of RFC 9293 3.10.7.4 (table 6).
+func (t *TCP) acceptable(in *inSegment) bool {
+	wnd := t.rcvAnnEdge.Sub(t.rcvNxt)
+	if int32(wnd) < 0 {
+		wnd = 0
+	}
+	n := in.seqLen()
+	switch {
+	case n == 0 && wnd == 0:
+		return in.seq == t.rcvNxt
+	case n == 0:
+		return in.seq.InWindow(t.rcvNxt, wnd)
+	case wnd == 0:
+		// Data can't be taken, but its ACK, RST or URG may (3.10.7.4): keep
+		// the header of a segment that starts where we are.
+		return in.seq == t.rcvNxt
+	}
+	return in.seq.InWindow(t.rcvNxt, wnd) || in.seq.Add(n-1).InWindow(t.rcvNxt, wnd) ||
+		in.seq.Less(t.rcvNxt) && in.seq.Add(n).Greater(t.rcvNxt)
+}
+
+// inReset is an RST in the window (RFC 5961 3.2): exactly at rcvNxt it ends
+// the connection, elsewhere it is answered with a challenge ACK.
+func (t *TCP) inReset(in *inSegment) {
+	if in.seq != t.rcvNxt {
+		t.challengeAck()
+		in.reject(t.s, DropTCPSeq)
+		return
+	}
+	err := ErrReset
+	switch t.state {
+	case StateSynRcvd: // an active opener's only: a listener's user never saw it
+		err = ErrRefused
+	case StateClosing, StateLastAck, StateTimeWait:
+		err = ErrClosed
+	}
+	t.abandon(err, false)
+}
+
+// challengeLimit bounds challenge ACKs (RFC 5961 7).
+type challengeLimit struct {
+	until int64
+	left  int
+}
+
+const challengesPerSecond = 1000
+
+func (t *TCP) challengeAck() {
+	c := &t.s.tcp.challenge
+	if t.s.now >= c.until {
+		c.until, c.left = t.s.now+1e9, challengesPerSecond
+	}
+	if c.left > 0 {
+		c.left--
+		t.flags |= tfAckNow
+	}
+}

@@ -1,0 +1,249 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+)
+
+// A connection has several timers and one entry in the wheel. A timer is set
+// by writing its time; the wheel is touched only if that is earlier than the
+// entry. When the entry fires, what is due runs and the entry is set to the
+// earliest of the rest: restarting the retransmission timer at every ACK costs
+// a store.
+
+// arm makes sure that the entry fires at or before at.
+func (t *TCP) arm(at int64) {
+	if t.timerAt == 0 || at < t.timerAt {
+		t.timerAt = at
+		t.s.tcp.wheel.schedule(t.id, at)
+	}
+}
+
+// setRtx starts the retransmission timer.
+func (t *TCP) setRtx(at int64) {
+	t.rtxAt = at
+	t.arm(at)
+}
+
+// timerFired is the wheel's call: connection id's entry is due.
+func (s *Stack) timerFired(id uint32) {
+	t := s.pcb(id)
+	t.timerAt = 0
+	now := s.now
+	due := func(at int64) bool { return at != 0 && at <= now && t.s != nil }
+	if due(t.delack) {
+		t.delack = 0
+		s.stats.TCP.DelayedAcks++
+		t.flags |= tfAckNow
+		t.flushAck()
+	}
+	if due(t.rtxAt) {
+		t.rtxAt = 0
+		t.rtxTimeout()
+	}
+	if due(t.ctlAt) {
+		t.ctlAt = 0
+		t.ctlTimeout()
+	}
+	if c := t.cold; c != nil && due(c.refusedAt) {
+		c.refusedAt = 0
+		if t.refused != nil && t.offerRefused() {
+			_ = t.Output()
+		}
+	}
+	if c := t.cold; c != nil && due(c.pollAt) {
+		c.pollAt = now + c.pollEvery
+		t.pollTimeout(c)
+	}
+	if t.s != nil {
+		t.rearm()
+	}
+}
+
+// rearm sets the entry to the earliest timer.
+func (t *TCP) rearm() {
+	at := int64(Forever)
+	for _, x := range [...]int64{t.delack, t.rtxAt, t.ctlAt} {
+		if x != 0 && x < at {
+			at = x
+		}
+	}
+	if c := t.cold; c != nil {
+		for _, x := range [...]int64{c.pollAt, c.refusedAt} {
+			if x != 0 && x < at {
+				at = x
+			}
+		}
+	}
+	if at != Forever {
+		t.arm(at)
+	}
+}
+
+// rtxTimeout is the retransmission or persist timer running out.
+func (t *TCP) rtxTimeout() {
+	if t.flags&tfClosePend != 0 {
+		_ = t.shutdownSend()
+		if t.s == nil || t.rtxAt != 0 {
+			return
+		}
+	}
+	switch {
+	case t.flags&tfPersist != 0:
+		t.persistTimeout()
+	case t.sndMax == t.sndUna:
+		_ = t.Output() // nothing in flight: a send that failed for want of a buffer
+	default:
+		t.retransmitTimeout()
+	}
+}
+
+// retransmitTimeout is RFC 6298 5.4 … 5.7 and RFC 5681 3.1: back off, send the
+// first segment again, and begin anew from there in slow start.
+func (t *TCP) retransmitTimeout() {
+	cfg := &t.s.cfg.TCP
+	limit := cfg.Retries
+	if t.state == StateSynSent || t.state == StateSynRcvd {
+		limit = cfg.SYNRetries
+	}
+	if int(t.nrtx) >= limit {
+		t.abandon(ErrTimeout, t.state != StateSynSent) // RFC 9293 3.8.3
+		return
+	}
+	t.s.stats.TCP.Timeouts++
+	t.nrtx++
+	t.rtt.backoff++
+	t.onTimeout(t.nrtx == 1)
+	t.recover = t.sndMax // RFC 6582 4: no fast retransmit for what goes out again
+	t.flags &^= tfRecovery
+	t.flags |= tfRTO
+	t.dupAcks = 0
+	t.unsent = t.sndq.Head()
+	t.sndNxt = t.sndUna
+	_ = t.Output()
+	if t.rtxAt == 0 {
+		t.setRtx(t.s.now + t.rtt.rto())
+	}
+}
+
+// retransmitHead sends the first unacknowledged segment again (fast
+// retransmit, answer to a repeated SYN).
+func (t *TCP) retransmitHead() {
+	p := t.sndq.Head()
+	if p == nil {
+		return
+	}
+	g := seg(p)
+	if g.tx == 0 {
+		return
+	}
+	t.sendSegment(p, g)
+}
+
+// startPersist starts the persist timer: the peer's window is closed and only
+// a probe makes sure that we hear when it opens (RFC 9293 3.8.6.1).
+func (t *TCP) startPersist() {
+	t.flags |= tfPersist
+	t.nrtx = 0
+	t.setRtx(t.s.now + t.rtt.rto())
+}
+
+func (t *TCP) stopPersist() {
+	t.flags &^= tfPersist
+	t.rtxAt, t.nrtx, t.rtt.backoff = 0, 0, 0
+	if t.sndMax != t.sndUna {
+		t.setRtx(t.s.now + t.rtt.rto())
+	}
+}
+
+// persistTimeout sends a probe: one byte beyond a closed window, or what fits
+// into a small one (the override of silly window avoidance). A peer that
+// answers keeps the connection open for ever (RFC 9293 3.8.6.1, MUST-37).
+func (t *TCP) persistTimeout() {
+	t.s.stats.TCP.PersistProbes++
+	t.rtt.backoff = min(t.rtt.backoff+1, 16)
+	p := t.unsent
+	if p == nil {
+		t.stopPersist()
+		return
+	}
+	n := max(min(t.sndWnd, t.cc.Cwnd), 1)
+	g := seg(p)
+	if g.n > n && !t.splitSegment(p, n) || !t.sendSegment(p, g) {
+		t.setRtx(t.s.now + t.rtt.rto())
+		return
+	}
+	// The probe may be taken: from now on it counts as sent, but the next
+	// probe begins with it again.
+	if end := g.end(); end.Greater(t.sndMax) {
+		t.sndMax = end
+	}
+	t.setRtx(t.s.now + t.rtt.rto())
+}
+
+// ctlTimeout is the timer of the states that wait: keepalive, FIN-WAIT-2,
+// TIME-WAIT.
+func (t *TCP) ctlTimeout() {
+	switch t.state {
+	case StateTimeWait, StateFinWait2:
+		if t.state == StateTimeWait || t.flags&tfDetached != 0 {
+			t.abandon(ErrClosed, false)
+			return
+		}
+	}
+	if t.flags&tfKeepAlive != 0 {
+		t.keepaliveTimeout()
+	}
+}
+
+// armKeepalive sets the timer to when the next probe would be due.
+func (t *TCP) armKeepalive() {
+	if t.state == StateEstablished || t.state == StateCloseWait {
+		t.ctlAt = t.cold.nextKeepalive()
+		t.arm(t.ctlAt)
+	}
+}
+
+// nextKeepalive is when the connection will have been silent for too long.
+func (c *tcpCold) nextKeepalive() int64 {
+	return c.lastRecv + int64(c.keep.Idle) + int64(c.keepSent)*int64(c.keep.Interval)
+}
+
+// keepaliveTimeout sends a probe when the connection has been idle for long:
+// an ACK with an old sequence number that the peer must answer
+// (RFC 9293 3.8.4, RFC 1122 4.2.3.6).
+func (t *TCP) keepaliveTimeout() {
+	c := t.cold
+	if t.state != StateEstablished && t.state != StateCloseWait {
+		return
+	}
+	if t.s.now >= c.nextKeepalive() {
+		if c.keepSent >= c.keep.Count {
+			t.abandon(ErrTimeout, true)
+			return
+		}
+		c.keepSent++
+		t.s.stats.TCP.KeepaliveProbes++
+		t.sendEmpty(t.sndNxt.Add(^uint32(0)), header.TCPAck)
+	}
+	t.armKeepalive()
+}
+
+// pollTimeout calls the user's PollFunc.
+func (t *TCP) pollTimeout(c *tcpCold) {
+	if fn := c.poll; fn != nil && t.state != StateTimeWait {
+		_ = fn(t.arg, t)
+		if t.s != nil && t.unsent != nil {
+			_ = t.Output()
+		}
+	}
+}
+
+// refusedRetry is how long refused data waits before it is offered again,
+// unless a segment comes first (lwIP's fast timer).
+const refusedRetry = 250_000_000
+
+func (t *TCP) armRefused() {
+	c := t.coldPart()
+	c.refusedAt = t.s.now + refusedRetry
+	t.arm(c.refusedAt)
+}

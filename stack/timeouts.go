@@ -1,0 +1,223 @@
+package stack
+
+import "math/bits"
+
+// Two kinds of timers, as in lwIP's timeouts.c but with other insides: cyclic
+// ones for slow housekeeping (ARP, reassembly), and one hierarchical timing
+// wheel for the connections.
+
+// cyclicTimer calls fn every period while active (lwip_cyclic_timers).
+type cyclicTimer struct {
+	at, period int64
+	active     bool
+	fn         func(s *Stack)
+}
+
+// every adds a cyclic timer, stopped, and returns its index.
+func (s *Stack) every(period int64, fn func(s *Stack)) int {
+	s.cyclic = append(s.cyclic, cyclicTimer{period: period, fn: fn})
+	return len(s.cyclic) - 1
+}
+
+// startCyclic makes timer i run from one period after now; no-op if it runs.
+func (s *Stack) startCyclic(i int) {
+	if c := &s.cyclic[i]; !c.active {
+		c.active, c.at = true, s.now+c.period
+	}
+}
+
+// stopCyclic stops timer i, so that an idle stack has nothing due.
+func (s *Stack) stopCyclic(i int) { s.cyclic[i].active = false }
+
+func (c *cyclicTimer) run(s *Stack, now int64) {
+	if c.active && now >= c.at {
+		c.at = now + c.period
+		c.fn(s)
+	}
+}
+
+// The wheel: 6 levels of 64 slots, a tick of 2^18 ns (0.26 ms), so it reaches
+// 208 days. Timers are numbered; a number's node lies in a dense array apart
+// from the connection, so that cascading touches no connection. A bit a slot
+// says which are occupied: finding the next timeout and skipping empty time
+// cost a few instructions.
+const (
+	tickShift   = 18
+	wheelBits   = 6
+	wheelSlots  = 1 << wheelBits
+	wheelLevels = 6
+	nodeChunk   = 1 << 12
+
+	noTimer = ^uint32(0)
+)
+
+type timerNode struct {
+	due        uint64 // tick; 0: not scheduled
+	next, prev uint32
+	slot       uint16 // level*wheelSlots + slot
+}
+
+type wheel struct {
+	tick  uint64 // every timer due at or before this tick has fired
+	count int
+	occ   [wheelLevels]uint64
+	head  [wheelLevels * wheelSlots]uint32
+	nodes []*[nodeChunk]timerNode
+}
+
+// timerOwner is told which timer fired; it may schedule and cancel any timer.
+type timerOwner interface{ timerFired(id uint32) }
+
+func (w *wheel) init() {
+	for i := range w.head {
+		w.head[i] = noTimer
+	}
+}
+
+// grow makes room for timers 0 … n-1.
+func (w *wheel) grow(n int) {
+	for len(w.nodes)*nodeChunk < n {
+		w.nodes = append(w.nodes, new([nodeChunk]timerNode))
+	}
+}
+
+func (w *wheel) node(id uint32) *timerNode { return &w.nodes[id/nodeChunk][id%nodeChunk] }
+
+// schedule sets timer id to fire at the first tick at or after at, and not
+// before the next tick; a timer that was set is moved.
+func (w *wheel) schedule(id uint32, at int64) {
+	n := w.node(id)
+	if n.due != 0 {
+		w.unlink(id, n)
+	}
+	due := (uint64(max(at, 0)) + 1<<tickShift - 1) >> tickShift
+	n.due = max(due, w.tick+1)
+	w.link(id, n)
+}
+
+// cancel stops timer id if it is set.
+func (w *wheel) cancel(id uint32) {
+	if n := w.node(id); n.due != 0 {
+		w.unlink(id, n)
+		n.due = 0
+	}
+}
+
+func (w *wheel) link(id uint32, n *timerNode) {
+	// The level is that of the highest bit in which due and the wheel's tick
+	// differ: all timers of a slot on it cascade when the tick gets there.
+	level := min((63-bits.LeadingZeros64(n.due^w.tick|1))/wheelBits, wheelLevels-1)
+	slot := n.due >> (level * wheelBits) % wheelSlots
+	i := uint16(level*wheelSlots) + uint16(slot)
+	n.slot, n.prev, n.next = i, noTimer, w.head[i]
+	if n.next != noTimer {
+		w.node(n.next).prev = id
+	}
+	w.head[i] = id
+	w.occ[level] |= 1 << slot
+	w.count++
+}
+
+func (w *wheel) unlink(id uint32, n *timerNode) {
+	if n.prev != noTimer {
+		w.node(n.prev).next = n.next
+	} else {
+		w.head[n.slot] = n.next
+		if n.next == noTimer {
+			w.occ[n.slot/wheelSlots] &^= 1 << (n.slot % wheelSlots)
+		}
+	}
+	if n.next != noTimer {
+		w.node(n.next).prev = n.prev
+	}
+	w.count--
+}
+
+// advance fires every timer due up to now.
+func (w *wheel) advance(now int64, o timerOwner) {
+	target := uint64(max(now, 0)) >> tickShift
+	for w.tick < target {
+		next, ok := w.nextTick()
+		if !ok || next > target {
+			w.moveTo(target)
+			return
+		}
+		w.moveTo(next)
+		w.fire(o)
+	}
+}
+
+// moveTo sets the tick and cascades the slots that it enters. No occupied
+// slot may lie between the old tick and the new one.
+func (w *wheel) moveTo(t uint64) {
+	old := w.tick
+	w.tick = t
+	for level := wheelLevels - 1; level > 0; level-- {
+		if shift := level * wheelBits; old>>shift != t>>shift {
+			w.cascade(level, t>>shift%wheelSlots)
+		}
+	}
+}
+
+// cascade links the timers of a slot anew, on lower levels.
+func (w *wheel) cascade(level int, slot uint64) {
+	if w.occ[level]&(1<<slot) == 0 {
+		return
+	}
+	i := level*wheelSlots + int(slot)
+	id := w.head[i]
+	w.head[i] = noTimer
+	w.occ[level] &^= 1 << slot
+	for id != noTimer {
+		n := w.node(id)
+		next := n.next
+		w.count--
+		w.link(id, n)
+		id = next
+	}
+}
+
+// fire calls the owner for each timer of the present tick.
+func (w *wheel) fire(o timerOwner) {
+	slot := w.tick % wheelSlots
+	for w.occ[0]&(1<<slot) != 0 {
+		id := w.head[slot]
+		n := w.node(id)
+		w.unlink(id, n)
+		n.due = 0
+		o.timerFired(id)
+	}
+}
+
+// nextTick is the first tick after the present one at which a timer fires or
+// a slot cascades.
+func (w *wheel) nextTick() (uint64, bool) {
+	for level := range wheelLevels {
+		shift := level * wheelBits
+		cur := w.tick >> shift
+		// Slots after the current one within this revolution; the top level
+		// wraps around.
+		later := w.occ[level] &^ (1<<(cur%wheelSlots+1) - 1)
+		if later != 0 {
+			slot := uint64(bits.TrailingZeros64(later))
+			return (cur&^(wheelSlots-1) | slot) << shift, true
+		}
+		if level == wheelLevels-1 && w.occ[level] != 0 {
+			slot := uint64(bits.TrailingZeros64(w.occ[level]))
+			return (cur&^(wheelSlots-1) + wheelSlots | slot) << shift, true
+		}
+	}
+	return 0, false
+}
+
+// next is the time of the next tick that matters, or Forever.
+func (w *wheel) next() int64 {
+	if w.count == 0 {
+		return Forever
+	}
+	t, ok := w.nextTick()
+	if !ok {
+		return Forever
+	}
+	return int64(t << tickShift)
+}
