@@ -1,0 +1,199 @@
+package header
+
+import "encoding/binary"
+
+// TCP option kinds (RFC 9293 3.2, and as said).
+const (
+	TCPOptEnd           = 0
+	TCPOptNOP           = 1
+	TCPOptMSS           = 2
+	TCPOptWScale        = 3  // RFC 7323 2.2
+	TCPOptSACKPermitted = 4  // RFC 2018 2
+	TCPOptSACK          = 5  // RFC 2018 3
+	TCPOptTimestamp     = 8  // RFC 7323 3.2
+	TCPOptFastOpen      = 34 // RFC 7413 4.1.1
+)
+
+// TCPMaxWScale is the largest window scale shift (RFC 7323 2.3).
+const TCPMaxWScale = 14
+
+// timestampWord is NOP NOP TS 10, the layout recommended by RFC 7323
+// appendix A.
+const timestampWord = TCPOptNOP<<24 | TCPOptNOP<<16 | TCPOptTimestamp<<8 | 10
+
+// SACKBlock is a stretch of bytes that arrived: [Left, Right).
+type SACKBlock struct{ Left, Right Seq }
+
+// TCPOptions is what the options of one segment say. MSS, WScale,
+// SACKPermitted and FastOpen mean something in SYN segments only; a receiver
+// ignores them elsewhere.
+type TCPOptions struct {
+	MSS           uint16 // 0 = absent
+	WScale        int8   // 0 to 14; -1 = absent
+	SACKPermitted bool
+	HasTS         bool
+	HasFastOpen   bool
+	NSACK         uint8 // blocks in SACK
+	FastOpenOff   uint8 // where in the parsed bytes the cookie starts
+	FastOpenLen   uint8 // 4 to 16; 0 = a cookie is asked for
+	TSVal, TSEcr  uint32
+	SACK          [4]SACKBlock
+}
+
+// ParseTCPOptions is the gate of TCP options: b is what lies between the 20
+// bytes and the data offset. It sets all of *o. Options end at kind 0 or with
+// b; unknown ones are skipped by their length (RFC 9293 3.1 MUST-6); a length
+// that is too small, overruns b, or is not that of the option is
+// FaultTCPOption, with *o unspecified (MUST-7). A shift above 14 counts as 14
+// (RFC 7323 2.3). Of options given twice the last counts.
+func ParseTCPOptions(b []byte, o *TCPOptions) Fault {
+	*o = TCPOptions{WScale: -1}
+	for i := 0; i < len(b); {
+		kind := b[i]
+		if kind == TCPOptNOP {
+			i++
+			continue
+		}
+		if kind == TCPOptEnd {
+			return OK
+		}
+		if i+1 >= len(b) {
+			return FaultTCPOption
+		}
+		n := int(b[i+1])
+		if n < 2 || n > len(b)-i {
+			return FaultTCPOption
+		}
+		if !o.set(kind, b[i+2:i+n], i+2) {
+			return FaultTCPOption
+		}
+		i += n
+	}
+	return OK
+}
+
+// set takes one option with its value v, which starts at offset off. It
+// reports whether the length of v is one that the kind can have.
+func (o *TCPOptions) set(kind byte, v []byte, off int) bool {
+	switch kind {
+	case TCPOptMSS:
+		if len(v) != 2 {
+			return false
+		}
+		o.MSS = binary.BigEndian.Uint16(v)
+	case TCPOptWScale:
+		if len(v) != 1 {
+			return false
+		}
+		o.WScale = int8(min(v[0], TCPMaxWScale))
+	case TCPOptSACKPermitted:
+		if len(v) != 0 {
+			return false
+		}
+		o.SACKPermitted = true
+	case TCPOptTimestamp:
+		if len(v) != 8 {
+			return false
+		}
+		o.HasTS = true
+		o.TSVal, o.TSEcr = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+	case TCPOptSACK:
+		return o.setSACK(v)
+	case TCPOptFastOpen:
+		// RFC 7413 4.1.1: empty, or 4 to 16 bytes and even.
+		if n := len(v); n != 0 && (n < 4 || n > 16 || n&1 != 0) {
+			return false
+		}
+		o.HasFastOpen = true
+		o.FastOpenOff, o.FastOpenLen = uint8(off), uint8(len(v))
+	}
+	return true
+}
+
+// setSACK takes the blocks of a SACK option (RFC 2018 3).
+func (o *TCPOptions) setSACK(v []byte) bool {
+	if len(v) == 0 || len(v)&7 != 0 || len(v) > 8*len(o.SACK) {
+		return false
+	}
+	o.NSACK = uint8(len(v) >> 3)
+	for i := range o.SACK {
+		if len(v) < 8 {
+			break
+		}
+		o.SACK[i].Left = Seq(binary.BigEndian.Uint32(v))
+		o.SACK[i].Right = Seq(binary.BigEndian.Uint32(v[4:]))
+		v = v[8:]
+	}
+	return true
+}
+
+// ParseTimestampFast takes options that are exactly NOP NOP and a timestamp
+// (RFC 7323 appendix A), as nearly all segments of a connection with
+// timestamps have them. ok is false for any other layout: parse those with
+// ParseTCPOptions.
+func ParseTimestampFast(b []byte) (tsval, tsecr uint32, ok bool) {
+	if len(b) != TCPTimestampLen || binary.BigEndian.Uint32(b) != timestampWord {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), true
+}
+
+// Bytes that the encoders below write. All are multiples of 4, padded with NOP
+// in front, so that they can follow each other in any order; a SACK option with
+// n blocks takes TCPSACKLen + 8n.
+const (
+	TCPMSSLen           = 4
+	TCPWScaleLen        = 4
+	TCPSACKPermittedLen = 4
+	TCPTimestampLen     = 12
+	TCPSACKLen          = 4
+)
+
+// PutMSS writes a maximum segment size option (RFC 9293 3.7.1) to b, which has
+// room for it, and returns the bytes written: 4.
+func PutMSS(b []byte, mss uint16) int {
+	binary.BigEndian.PutUint32(b, TCPOptMSS<<24|4<<16|uint32(mss))
+	return TCPMSSLen
+}
+
+// PutWScale writes NOP and a window scale option (RFC 7323 2.2) to b, which has
+// room for it, and returns the bytes written: 4. shift is at most 14.
+func PutWScale(b []byte, shift uint8) int {
+	binary.BigEndian.PutUint32(b, TCPOptNOP<<24|TCPOptWScale<<16|3<<8|uint32(shift))
+	return TCPWScaleLen
+}
+
+// PutSACKPermitted writes NOP NOP and a SACK permitted option (RFC 2018 2) to
+// b, which has room for it, and returns the bytes written: 4.
+func PutSACKPermitted(b []byte) int {
+	binary.BigEndian.PutUint32(b, TCPOptNOP<<24|TCPOptNOP<<16|TCPOptSACKPermitted<<8|2)
+	return TCPSACKPermittedLen
+}
+
+// PutTimestamp writes NOP NOP and a timestamp option (RFC 7323 3.2 and appendix
+// A) to b, which has room for it, and returns the bytes written: 12.
+func PutTimestamp(b []byte, tsval, tsecr uint32) int {
+	_ = b[TCPTimestampLen-1]
+	binary.BigEndian.PutUint32(b, timestampWord)
+	binary.BigEndian.PutUint32(b[4:], tsval)
+	binary.BigEndian.PutUint32(b[8:], tsecr)
+	return TCPTimestampLen
+}
+
+// PutSACK writes NOP NOP and a SACK option (RFC 2018 3) with as many of blocks,
+// from the first on, as fit b and the option (4), and returns the bytes
+// written: 4 + 8 per block, or 0 if there is no block or no room for one.
+func PutSACK(b []byte, blocks []SACKBlock) int {
+	n := min(len(blocks), 4, (len(b)-TCPSACKLen)/8)
+	if n <= 0 {
+		return 0
+	}
+	binary.BigEndian.PutUint32(b, TCPOptNOP<<24|TCPOptNOP<<16|TCPOptSACK<<8|uint32(2+8*n))
+	off := TCPSACKLen
+	for _, k := range blocks[:n] {
+		binary.BigEndian.PutUint32(b[off:], uint32(k.Left))
+		binary.BigEndian.PutUint32(b[off+4:], uint32(k.Right))
+		off += 8
+	}
+	return off
+}
