@@ -7,26 +7,41 @@ package pbuf
 // the pool is exhausted (counted in Stats), n is negative, too long for one
 // buffer, or k is KindRef (see AllocRef).
 func (pl *Pool) Alloc(l Layer, n int, k Kind) *Pbuf {
-	switch k {
-	case KindRAM:
-		return pl.allocRAM(l.headroom(), n)
-	case KindPool:
-		return pl.allocChain(l.headroom(), n)
+	headroom := l.headroom()
+	c := &pl.classes[ClassStandard]
+	if k == KindRAM && n <= SmallRoom+Headroom-int(headroom) {
+		c = &pl.classes[ClassSmall]
+	}
+	if debug || n < 0 || n > c.space-int(headroom) || k >= KindRef || c.n == 0 {
+		return pl.allocSlow(headroom, n, k)
+	}
+	p := c.pop(headroom, n)
+	p.kind = k
+	return p
+}
+
+// allocSlow is Alloc in all its generality.
+func (pl *Pool) allocSlow(headroom uintptr, n int, k Kind) *Pbuf {
+	if debug {
+		pl.assertOwner()
+	}
+	switch {
+	case n < 0:
+		return nil
+	case k == KindRAM:
+		return pl.allocRAM(headroom, n)
+	case k == KindPool:
+		return pl.allocChain(headroom, n)
 	}
 	return nil
 }
 
+// allocRAM takes a buffer of the smallest class that fits and has one.
 func (pl *Pool) allocRAM(headroom uintptr, n int) *Pbuf {
-	if debug {
-		pl.assertOwner()
-	}
-	if n < 0 {
-		return nil
-	}
 	first := -1
-	for i := range pl.classes {
+	for i := range NumClasses {
 		c := &pl.classes[i]
-		if n+int(headroom) > c.space {
+		if n > c.space-int(headroom) {
 			continue
 		}
 		if first < 0 {
@@ -43,16 +58,13 @@ func (pl *Pool) allocRAM(headroom uintptr, n int) *Pbuf {
 	return nil
 }
 
+// allocChain takes as many standard buffers as n bytes need.
 func (pl *Pool) allocChain(headroom uintptr, n int) *Pbuf {
-	if debug {
-		pl.assertOwner()
-	}
 	c := &pl.classes[ClassStandard]
-	if n < 0 || c.space < 0 {
+	if c.space < 0 {
 		return nil
 	}
-	need := (n + int(headroom) + c.space - 1) / c.space
-	if need > c.limit-c.out() {
+	if free := c.limit - c.out(); n > free*c.space-int(headroom) || free == 0 {
 		c.failures++
 		return nil
 	}
@@ -107,16 +119,14 @@ func (pl *Pool) AllocBatch(dst []*Pbuf) int {
 		pl.assertOwner()
 	}
 	c := &pl.classes[ClassStandard]
-	for i := range dst {
-		p := c.alloc(Headroom, 0)
-		if p == nil {
-			c.failures++
-			return i
-		}
-		p.kind = KindPool
-		dst[i] = p
+	done := c.popBatch(dst)
+	for done < len(dst) && c.refill() {
+		done += c.popBatch(dst[done:])
 	}
-	return len(dst)
+	if done < len(dst) {
+		c.failures++
+	}
+	return done
 }
 
 // Adopt makes buffers of class c out of elements that the driver took from the
@@ -129,19 +139,20 @@ func (pl *Pool) Adopt(c Class, elements []uintptr, dst []*Pbuf) {
 		*p = Pbuf{payload: a + PbufSize + Headroom, tag: cl.tag, cb: p.cb}
 		dst[i] = p
 		if debug {
-			p.debugAlloc()
+			p.debugAdopt()
 		}
 	}
 	cl.allocs += uint64(len(elements))
 }
 
 // Disown forgets buffers of this pool that the driver handed to a device, which
-// gives them to the Backing itself, as a DPDK transmit burst does. Each must be
-// its packet's only reference; links to following buffers are not looked at.
+// gives them to the Backing itself, as a DPDK transmit burst does. The caller
+// must have held the only reference; links to following buffers are not looked
+// at, so each buffer of a chain is to be listed.
 func (pl *Pool) Disown(ps []*Pbuf) {
 	for _, p := range ps {
 		if debug {
-			p.debugFree()
+			p.debugDisown()
 		}
 		p.ref = 0
 		pl.classes[p.Class()].frees++

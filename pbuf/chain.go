@@ -6,10 +6,14 @@ package pbuf
 // Buffers held away from home go to the holding pool's list of foreign ones.
 func (p *Pbuf) Free() int {
 	if debug {
-		p.assertFree()
-	} else if p.ref == 1 && p.next == 0 && p.home == p.at && p.kind != KindRef {
-		pools[p.home].put(p)
-		return 1
+		return p.freeChain()
+	}
+	if p.ref == 1 && p.next == 0 && p.home == p.at && p.kind != KindRef {
+		c := &pools[p.home].classes[p.state&stateClass]
+		if c.n < len(c.free) {
+			c.push(p)
+			return 1
+		}
 	}
 	return p.freeChain()
 }
@@ -17,9 +21,12 @@ func (p *Pbuf) Free() int {
 // freeChain is Free in all its generality.
 func (p *Pbuf) freeChain() int {
 	n := 0
-	for p != nil && p.ref != 0 {
+	for p != nil {
 		if debug {
 			p.assertFree()
+		}
+		if p.ref == 0 {
+			break // freed before; as long as it is not in use again, harmless
 		}
 		if p.ref--; p.ref != 0 {
 			break
@@ -45,11 +52,44 @@ func (p *Pbuf) dispose() {
 	pl.put(p)
 }
 
-// FreeBatch frees each of ps, as Free does.
+// FreeBatch frees each of ps, as Free does. It is the fastest way to free many
+// buffers of one class, as after a transmit burst.
 func FreeBatch(ps []*Pbuf) {
-	for _, p := range ps {
-		p.Free()
+	for len(ps) > 0 {
+		n := freeRun(ps)
+		if n == 0 {
+			ps[0].Free()
+			n = 1
+		}
+		ps = ps[n:]
 	}
+}
+
+// freeRun frees the single buffers at the front of ps that have no other
+// holders, are at home and of one class, and returns how many there were.
+func freeRun(ps []*Pbuf) int {
+	if debug {
+		return 0
+	}
+	home, state := ps[0].home, ps[0].state
+	if ps[0].at != home {
+		return 0 // the home pool is another thread's
+	}
+	c := &pools[home].classes[state&stateClass]
+	room := c.free[c.n:]
+	ps = ps[:min(len(ps), len(room))]
+	n := 0
+	for _, p := range ps {
+		if p.ref != 1 || p.next != 0 || p.home != home || p.at != home || p.state != state || p.kind == KindRef {
+			break
+		}
+		p.ref = 0
+		room[n] = addr(p)
+		n++
+	}
+	c.n += n
+	c.frees += uint64(n)
+	return n
 }
 
 // ChainLen returns the number of buffers in the chain (pbuf_clen).

@@ -15,7 +15,8 @@ type Backing interface {
 const backingBatch = 256
 
 // class is the free list of one size class: a stack, so that the buffer freed
-// last, still in the cache, is used first.
+// last, still in the cache, is used first. Its first line is what alloc and Free
+// touch; the size is a power of two, so that it is found by a shift.
 type class struct {
 	free   []uintptr // free elements are free[:n]
 	n      int
@@ -23,11 +24,13 @@ type class struct {
 	frees  uint64
 	tag    tag // header fields of a new buffer
 	space  int // bytes from the front of the headroom to the end, -1 = no such class
-	limit  int // elements in all
 
+	limit     int // elements in all
 	backing   Backing
 	failures  uint64
 	fallbacks uint64
+	debug     classDebug
+	_         [24]byte
 }
 
 func newClass(id uint8, c Class, n, room int, b Backing) class {
@@ -57,9 +60,14 @@ func (c *class) alloc(headroom uintptr, n int) *Pbuf {
 	if c.n == 0 && !c.refill() {
 		return nil
 	}
+	return c.pop(headroom, n)
+}
+
+// pop is alloc with the free list known not to be empty.
+func (c *class) pop(headroom uintptr, n int) *Pbuf {
 	c.n--
-	a := c.free[c.n]
 	c.allocs++
+	a := c.free[c.n]
 	p := at(a)
 	p.next = 0
 	p.payload = a + PbufSize + headroom
@@ -73,6 +81,34 @@ func (c *class) alloc(headroom uintptr, n int) *Pbuf {
 		p.debugAlloc()
 	}
 	return p
+}
+
+// popBatch fills dst with empty buffers as long as the free list has any, and
+// returns how many.
+func (c *class) popBatch(dst []*Pbuf) int {
+	n := min(len(dst), c.n)
+	c.n -= n
+	c.allocs += uint64(n)
+	t := c.tag
+	t.kind = KindPool
+	dst = dst[:n]
+	// From the top down, as that many calls of pop would.
+	for i, a := range c.free[c.n : c.n+n] {
+		p := at(a)
+		p.next = 0
+		p.payload = a + PbufSize + Headroom
+		p.totLen = 0
+		p.length = 0
+		p.tag = t
+		p.Meta = Meta{}
+		p.Time = 0
+		p.qnext = 0
+		if debug {
+			p.debugAlloc()
+		}
+		dst[n-1-i] = p
+	}
+	return n
 }
 
 // refill gets elements from the backing and reports whether it got any.
@@ -95,17 +131,25 @@ func (c *class) drain() {
 	}
 	n := min(c.n, backingBatch)
 	c.n -= n
+	if debug {
+		debugForget(c.free[c.n : c.n+n])
+	}
 	c.backing.Drain(c.free[c.n : c.n+n])
 }
 
 // put takes a buffer of this pool back.
 func (pl *Pool) put(p *Pbuf) {
-	if debug {
-		p.debugFree()
-	}
-	c := &pl.classes[p.state&stateClass%NumClasses]
+	c := &pl.classes[p.state&stateClass]
 	if c.n == len(c.free) {
 		c.drain()
+	}
+	c.push(p)
+}
+
+// push is put with room on the free list.
+func (c *class) push(p *Pbuf) {
+	if debug {
+		p.debugFree()
 	}
 	p.ref = 0
 	c.free[c.n] = addr(p)

@@ -39,6 +39,8 @@ const (
 	DefaultSmall   = 8192
 	DefaultBuffers = 8192
 	DefaultJumbo   = 64
+
+	maxCount = 1 << 28
 )
 
 // HugePolicy says which pages back a mapping.
@@ -95,6 +97,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: HugePages %d", ErrConfig, c.HugePages)
 	case c.NUMANode < 0 || c.NUMANode > maxNodes:
 		return fmt.Errorf("%w: NUMA node %d", ErrConfig, c.NUMANode-1)
+	case max(c.Small, c.Buffers, c.Jumbo) > maxCount:
+		return fmt.Errorf("%w: more than %d buffers of a class", ErrConfig, maxCount)
+	case c.Small == 0 && c.Backing[ClassSmall] != nil, c.Buffers == 0 && c.Backing[ClassStandard] != nil,
+		c.Jumbo == 0 && c.Backing[ClassJumbo] != nil:
+		return fmt.Errorf("%w: a Backing for a class without buffers", ErrConfig)
 	case c.Small == 0 && c.Buffers == 0 && c.Jumbo == 0:
 		return fmt.Errorf("%w: no buffers at all", ErrConfig)
 	}

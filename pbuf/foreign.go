@@ -24,9 +24,6 @@ func Handover(p *Pbuf, to uint8) bool {
 
 // putForeign lists a freed buffer of another pool for its way home.
 func (pl *Pool) putForeign(p *Pbuf) {
-	if debug {
-		p.debugForeign()
-	}
 	pl.foreign[p.home].link(p)
 	pl.foreignMask[p.home/64] |= 1 << (p.home % 64)
 	pl.foreignN++
@@ -83,16 +80,4 @@ func (pl *Pool) Return(ps []*Pbuf) {
 		pl.put(p)
 	}
 	pl.returned += uint64(len(ps))
-}
-
-// link is Push without the checks that a freed buffer does not pass.
-func (q *Queue) link(p *Pbuf) {
-	p.qnext = 0
-	if q.head == 0 {
-		q.head = addr(p)
-	} else {
-		at(q.tail).qnext = addr(p)
-	}
-	q.tail = addr(p)
-	q.n++
 }

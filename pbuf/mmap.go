@@ -25,13 +25,10 @@ func (p Pages) String() string {
 	return "base"
 }
 
-const (
-	hugePageSize = 2 << 20
-	maxNodes     = 1024
-)
+// maxNodes is how many memory nodes Linux can number.
+const maxNodes = 1024
 
-// mapping is a piece of anonymous memory, aligned to hugePageSize if it is at
-// least that long.
+// mapping is a piece of anonymous memory, aligned to a page.
 type mapping struct {
 	base  uintptr
 	size  uintptr

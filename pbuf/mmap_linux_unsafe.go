@@ -11,6 +11,8 @@ import (
 )
 
 const (
+	hugePageSize = 2 << 20
+
 	mapProt  = unix.PROT_READ | unix.PROT_WRITE
 	mapFlags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
 

@@ -5,7 +5,7 @@ import "fmt"
 // Pool is a set of buffers that belong to one thread. All methods are to be
 // called by that thread only, or under a lock that also covers the buffers.
 type Pool struct {
-	classes [NumClasses]class
+	classes [stateClass + 1]class // the last is none: it spares a bounds check
 	id      uint8
 	closed  bool
 	name    string
@@ -38,7 +38,7 @@ func NewPool(cfg Config) (*Pool, error) {
 	counts := [NumClasses]int{cfg.Small, cfg.Buffers, cfg.Jumbo}
 	rooms := [NumClasses]int{SmallRoom, cfg.DataRoom, cfg.JumboRoom}
 	size := 0
-	for c := range pl.classes {
+	for c := range NumClasses {
 		pl.classes[c] = newClass(pl.id, Class(c), counts[c], rooms[c], cfg.Backing[c])
 		if cfg.Backing[c] == nil {
 			size += counts[c] * stride(rooms[c])
@@ -53,20 +53,17 @@ func NewPool(cfg Config) (*Pool, error) {
 		pl.mem = mem
 	}
 	next := pl.mem.base
-	for c := range pl.classes {
+	for c := range NumClasses {
 		if cfg.Backing[c] == nil {
 			next = pl.classes[c].carve(next, stride(rooms[c]))
 		}
-	}
-	if debug {
-		pl.debugInit()
 	}
 	return pl, nil
 }
 
 // stride returns the distance of two elements: whole lines, an odd number.
 func stride(room int) int {
-	return roundUp(MbufSize+PbufSize+Headroom+room, lineSize) | lineSize
+	return roundUp(MbufSize+PbufSize+Headroom+room+debugGuard, lineSize) | lineSize
 }
 
 // carve puts all elements from address base on into the free list, the first on
@@ -87,7 +84,7 @@ func (pl *Pool) Close() error {
 	}
 	if !pl.Full() {
 		e := &LeakError{Pool: pl.name}
-		for c := range pl.classes {
+		for c := range NumClasses {
 			e.Out[c] = pl.classes[c].out()
 		}
 		if debug {
@@ -98,10 +95,13 @@ func (pl *Pool) Close() error {
 	if pl.foreignN != 0 {
 		return fmt.Errorf("%w: pool %q holds %d buffers of others", ErrBusy, pl.name, pl.foreignN)
 	}
-	for c := range pl.classes {
+	for c := range NumClasses {
 		cl := &pl.classes[c]
-		if cl.backing != nil {
-			cl.backing.Drain(cl.free[:cl.n])
+		for cl.backing != nil && cl.n > 0 {
+			cl.drain()
+		}
+		if debug {
+			debugForget(cl.free[:cl.n])
 		}
 		cl.n = 0
 		cl.limit = 0
@@ -129,7 +129,7 @@ func (pl *Pool) DataRoom(c Class) int { return max(pl.classes[c].space-Headroom,
 
 // Full reports whether no buffer of this pool is out.
 func (pl *Pool) Full() bool {
-	for c := range pl.classes {
+	for c := range NumClasses {
 		if pl.classes[c].out() != 0 {
 			return false
 		}

@@ -36,3 +36,24 @@ func BenchmarkAllocFree(b *testing.B) {
 		pl.Alloc(pbuf.LayerTransport, 1000, pbuf.KindRAM).Free()
 	}
 }
+
+func BenchmarkBurst(b *testing.B) {
+	pl := pbuftest.NewPool(b, pbuf.Config{})
+	var ps [32]*pbuf.Pbuf
+	for b.Loop() {
+		for i := range ps {
+			ps[i] = pl.Alloc(pbuf.LayerTransport, 1000, pbuf.KindRAM)
+		}
+		for _, p := range ps {
+			p.Free()
+		}
+	}
+}
+func BenchmarkBatch(b *testing.B) {
+	pl := pbuftest.NewPool(b, pbuf.Config{})
+	var ps [32]*pbuf.Pbuf
+	for b.Loop() {
+		pl.AllocBatch(ps[:])
+		pbuf.FreeBatch(ps[:])
+	}
+}

@@ -34,6 +34,11 @@ func (q *Queue) Push(p *Pbuf) {
 	if debug {
 		p.markQueued()
 	}
+	q.link(p)
+}
+
+// link is Push without the checks, which a freed buffer would not pass.
+func (q *Queue) link(p *Pbuf) {
 	p.qnext = 0
 	if q.head == 0 {
 		q.head = addr(p)

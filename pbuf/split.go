@@ -85,6 +85,9 @@ func (q *Pbuf) owner() *Pbuf {
 
 // allocHeader returns a KindRef buffer for n bytes at address payload.
 func (pl *Pool) allocHeader(payload uintptr, n int) *Pbuf {
+	if debug {
+		pl.assertOwner()
+	}
 	p := pl.allocRAM(0, 0)
 	if p == nil {
 		return nil

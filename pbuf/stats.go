@@ -21,7 +21,7 @@ type Stats struct {
 // Stats returns the pool's counters.
 func (pl *Pool) Stats() Stats {
 	s := Stats{ForeignFrees: pl.foreignSum, ForeignHeld: pl.foreignN, Returned: pl.returned}
-	for i := range pl.classes {
+	for i := range NumClasses {
 		c := &pl.classes[i]
 		s.Class[i] = ClassStats{
 			Cap: c.limit, Avail: c.limit - c.out(), Allocs: c.allocs, Frees: c.frees,

@@ -3,6 +3,7 @@ package pbuftest
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,10 +11,19 @@ import (
 	"github.com/shardstack/shardstack/pbuf"
 )
 
-// NewPool makes a pool that the test closes at its end, failing if a buffer of
-// it is still out. Pools that hold freed buffers of each other are settled
-// then: they are returned to their homes. Zero counts in cfg mean few buffers
-// (512 small, 512 standard, 8 jumbo), HugePages are left out.
+// pools lists the open pools of each running test.
+var (
+	mu    sync.Mutex
+	pools = map[testing.TB][]*pbuf.Pool{}
+)
+
+// NewPool makes a pool that is closed at the end of the test. The test fails if
+// a buffer of it is still out then; with -tags pbufdebug it says where that was
+// allocated. Before, all pools of the test are settled (see Settle), so the
+// goroutines that use them must have ended. A test may close the pool itself.
+//
+// Fields of cfg that are zero make a smaller pool than they do in package pbuf:
+// 512 small, 512 standard and 8 jumbo buffers, no huge pages, the test's name.
 func NewPool(t testing.TB, cfg pbuf.Config) *pbuf.Pool {
 	t.Helper()
 	if cfg.Small == 0 {
@@ -33,33 +43,41 @@ func NewPool(t testing.TB, cfg pbuf.Config) *pbuf.Pool {
 	}
 	pl, err := pbuf.NewPool(cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		t.Helper()
-		Settle()
-		err := pl.Close()
-		if errors.Is(err, pbuf.ErrClosed) {
-			return
-		}
-		require.NoError(t, err)
-	})
+	mu.Lock()
+	pools[t] = append(pools[t], pl)
+	mu.Unlock()
+	t.Cleanup(func() { closePool(t, pl) })
 	return pl
 }
 
-// Settle brings all freed buffers that pools hold for each other home. No other
-// goroutine may be using any of these pools.
-func Settle() {
+// closePool closes the pool that was made last of those of t still listed.
+func closePool(t testing.TB, pl *pbuf.Pool) {
+	t.Helper()
+	mu.Lock()
+	all := pools[t]
+	if pools[t] = all[:len(all)-1]; len(all) == 1 {
+		delete(pools, t)
+	}
+	mu.Unlock()
+	Settle(all...)
+	if err := pl.Close(); !errors.Is(err, pbuf.ErrClosed) {
+		require.NoError(t, err)
+	}
+}
+
+// Settle brings the freed buffers that these pools hold for each other home. No
+// other goroutine may be using the pools meanwhile.
+func Settle(pools ...*pbuf.Pool) {
 	var ps [64]*pbuf.Pbuf
-	for again := true; again; {
-		again = false
-		for id := 1; id < pbuf.MaxPools; id++ {
-			pl := pbuf.ByID(uint8(id))
-			if pl == nil {
-				continue
-			}
-			for home, ok := pl.NextForeign(0); ok; home, ok = pl.NextForeign(0) {
-				n := pl.TakeForeign(home, ps[:])
-				pbuf.ByID(home).Return(ps[:n])
-				again = true
+	for moved := true; moved; {
+		moved = false
+		for _, from := range pools {
+			for _, to := range pools {
+				// Returning a buffer may free another one, that is another's.
+				for n := from.TakeForeign(to.ID(), ps[:]); n > 0; n = from.TakeForeign(to.ID(), ps[:]) {
+					to.Return(ps[:n])
+					moved = true
+				}
 			}
 		}
 	}
