@@ -86,6 +86,23 @@ func BenchmarkHash6BitByBit(b *testing.B) {
 	}
 }
 
+func BenchmarkHashFrame(b *testing.B) {
+	h := NewHasher(DefaultKey)
+	for _, c := range frameCases() {
+		if c.name != "tcp4" && c.name != "tcp6" && c.name != "two extensions" {
+			continue
+		}
+		frame := c.f.bytes(b)
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				hash, _ := h.HashFrame(frame)
+				sink += hash
+			}
+		})
+	}
+}
+
 func BenchmarkPort(b *testing.B) {
 	reta, err := NewRETA(512, 16)
 	require.NoError(b, err)

@@ -18,9 +18,10 @@ type flow struct {
 // number of low port bits whose images span the image of L. Then every block
 // has equally many ports for the queue: its higher bits only add a constant,
 // which lies in the image and so permutes the entries that are in reach. That
-// turns a range of ports into arithmetic: number the ports of the queue through
-// all blocks from the first of the range, skip those below the range, and
-// number i is in block i/count of the range at place i%count.
+// turns a range of ports into arithmetic: number the ports of the queue from the
+// start of the block that holds the first port of the range, skip those below
+// the range, and with n of them a block, number i is at place i%n of the i/n-th
+// block.
 //
 // Within a whole block a place stands for a pair of one of the queue's entries
 // t in reach and a kernel vector k: the port is L⁻¹(t ^ constant) ^ k. In the

@@ -17,7 +17,7 @@ var (
 
 // Solver finds source ports for outgoing connections whose incoming frames are
 // to arrive on one queue. It is made for a key, a RETA, a queue and a range of
-// ports, of some 50 KiB, and never changes: make another when the card's key or
+// ports, of some 55 KiB, and never changes: make another when the card's key or
 // table does. Any number of threads may use it.
 //
 // To take ports in the manner of RFC 6056, 3.3.3 (Algorithm 3), start at an
