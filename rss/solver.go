@@ -39,7 +39,7 @@ type Solver struct {
 }
 
 // NewSolver prepares the ports lo to hi, both included, that lead to a queue.
-// It takes some tens of microseconds. ErrRange: lo > hi or lo is 0 (port 0 is
+// It takes about a tenth of a millisecond. ErrRange: lo > hi or lo is 0 (port 0 is
 // reserved, RFC 6335, 6). ErrNoPort: no flow whatever can reach the queue,
 // because the table does not name it or its entries are out of reach of the
 // range. A Solver may still have none for some flows, see Ports.
@@ -59,7 +59,7 @@ func NewSolver(h *Hasher, reta RETA, queue, lo, hi uint16) (*Solver, error) {
 }
 
 // Ports is the set of the ports of a solver for one flow, numbered from 0. It
-// is a small value that refers to the solver.
+// is a small value that refers to the solver and comes from Solver.Ports only.
 type Ports struct {
 	f *family
 	c uint32 // hash of the flow with local port 0, low bits
