@@ -1,0 +1,151 @@
+package load
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/shardstack/shardstack/pbuf"
+	"github.com/shardstack/shardstack/stack"
+)
+
+// udpBurst is how many datagrams a UDP client sends at a time.
+const udpBurst = 64
+
+// UDP sends datagrams of Size bytes on Conns flows as fast as the rate or the
+// port lets it, to a service that counts or returns them. A datagram begins
+// with the time it was sent, so that those that come back give latencies.
+type UDP struct {
+	base
+	socks []*stack.UDP
+	turn  int
+}
+
+// NewUDP makes a UDP client on s.
+func NewUDP(s *stack.Stack, cfg Config) *UDP {
+	cfg.setDefaults(64)
+	cfg.Size = max(cfg.Size, 8)
+	return &UDP{base: newBase(s, cfg)}
+}
+
+// Start opens the sockets.
+func (u *UDP) Start() error {
+	for range u.cfg.Conns {
+		sock := u.s.NewUDP()
+		if sock == nil {
+			return stack.ErrMem
+		}
+		sock.SetRecv(u.recv)
+		if len(u.cfg.From) != 0 {
+			from := u.cfg.From[u.next%len(u.cfg.From)]
+			u.next++
+			if err := sock.Bind(netip.AddrPortFrom(from, 0)); err != nil {
+				return err
+			}
+		}
+		if err := sock.Connect(u.cfg.To); err != nil {
+			return err
+		}
+		u.socks = append(u.socks, sock)
+		u.n.Opened++
+	}
+	return nil
+}
+
+func (u *UDP) recv(_ any, _ *stack.UDP, p *pbuf.Pbuf, _ netip.AddrPort) {
+	u.n.PacketsIn++
+	u.n.Ops++
+	u.n.BytesIn += uint64(p.TotLen())
+	var b [8]byte
+	if p.CopyPartial(b[:], 0) == 8 {
+		u.record(u.s.Now() - int64(binary.BigEndian.Uint64(b[:])))
+	}
+	p.Free()
+}
+
+// Poll sends a burst.
+func (u *UDP) Poll(now int64) (n int) {
+	if u.stopped || len(u.socks) == 0 {
+		return 0
+	}
+	for n < udpBurst && u.pace.take(now) {
+		if u.cfg.Count != 0 && u.n.PacketOut >= u.cfg.Count {
+			break
+		}
+		p := u.s.Pool().Alloc(pbuf.LayerTransport, u.cfg.Size, pbuf.KindPool)
+		if p == nil {
+			break
+		}
+		binary.BigEndian.PutUint64(p.Payload(), uint64(now))
+		sock := u.socks[u.turn]
+		if u.turn++; u.turn == len(u.socks) {
+			u.turn = 0
+		}
+		if err := sock.Send(p); err != nil {
+			u.fail(err)
+			break
+		}
+		u.n.PacketOut++
+		u.n.BytesOut += uint64(u.cfg.Size)
+		n++
+	}
+	return n
+}
+
+// Next is when the next datagram is due.
+func (u *UDP) Next() int64 {
+	if u.stopped || u.cfg.Count != 0 && u.n.PacketOut >= u.cfg.Count {
+		return stack.Forever
+	}
+	return u.pace.due
+}
+
+// Stop closes the sockets.
+func (u *UDP) Stop() {
+	u.stopped = true
+	for _, sock := range u.socks {
+		sock.Close()
+	}
+	u.socks = nil
+}
+
+// serveUDP opens the echo and discard services for datagrams.
+func (sv *Server) serveUDP(cfg ServerConfig) error {
+	for _, x := range []struct {
+		port, def uint16
+		recv      func(any, *stack.UDP, *pbuf.Pbuf, netip.AddrPort)
+	}{
+		{cfg.Echo, PortEcho, sv.recvEchoUDP},
+		{cfg.Discard, PortDiscard, sv.recvDiscardUDP},
+	} {
+		if x.port == 0 {
+			x.port = x.def
+		}
+		u := sv.s.NewUDP()
+		if u == nil {
+			return stack.ErrMem
+		}
+		sv.udp = append(sv.udp, u)
+		if err := u.Bind(netip.AddrPortFrom(cfg.Addr, x.port)); err != nil {
+			return err
+		}
+		u.SetRecv(x.recv)
+	}
+	return nil
+}
+
+func (sv *Server) recvDiscardUDP(_ any, _ *stack.UDP, p *pbuf.Pbuf, _ netip.AddrPort) {
+	sv.n.PacketsIn++
+	sv.n.BytesIn += uint64(p.TotLen())
+	p.Free()
+}
+
+func (sv *Server) recvEchoUDP(_ any, u *stack.UDP, p *pbuf.Pbuf, from netip.AddrPort) {
+	n := uint64(p.TotLen())
+	sv.n.PacketsIn++
+	sv.n.BytesIn += n
+	if u.SendTo(p, from) == nil { // the same buffer goes back
+		sv.n.Ops++
+		sv.n.PacketOut++
+		sv.n.BytesOut += n
+	}
+}
