@@ -33,6 +33,10 @@ type Hooks struct {
 	// the hook resolves it itself (Stack.AddNeighbor later) and nothing is
 	// sent. Nil: the request is sent.
 	NeighborProbe func(nif *Netif, target header.Addr) bool
+	// NeighborLearned is told that nif's neighbour addr has this MAC, whenever
+	// that is new. A group of shards tells the others with
+	// Stack.LearnNeighbor.
+	NeighborLearned func(nif *Netif, addr header.Addr, mac header.MAC)
 
 	// IP4Input sees each IPv4 packet after the header gate, payload at the IP
 	// header. True: eaten. (LWIP_HOOK_IP4_INPUT)

@@ -132,8 +132,8 @@ func (t *TCP) sampleTimestamp(tsEcr uint32) {
 }
 
 // trimAcked cuts the acknowledged front off the first queued segment, so that
-// a retransmission sends only the rest. A segment that the port still holds
-// stays as it is. It returns the bytes cut.
+// a retransmission sends only the rest. A segment that the port still holds,
+// or whose front spans buffers, stays as it is. It returns the bytes cut.
 func (t *TCP) trimAcked(ack header.Seq) uint32 {
 	p := t.sndq.Head()
 	g := seg(p)
@@ -142,11 +142,8 @@ func (t *TCP) trimAcked(ack header.Seq) uint32 {
 		return 0
 	}
 	t.stripHeaders(p, g)
-	// The front may span buffers; emptied ones stay in the chain.
-	for q, left := p, int(n); q != nil && left > 0; q = q.Next() {
-		k := min(left, q.Len())
-		q.RemoveHeader(k)
-		left -= k
+	if int(n) > p.Len() || !p.RemoveHeader(int(n)) {
+		return 0
 	}
 	g.seq, g.n, g.sumOK = ack, g.n-n, false
 	if h := t.s.hooks.TCPPartialAck; h != nil {

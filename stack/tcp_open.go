@@ -90,8 +90,10 @@ func (t *TCP) BacklogAccepted() { t.leaveBacklog() }
 
 func (t *TCP) leaveBacklog() {
 	if l := t.listener; l != nil {
-		l.cold.pending--
 		t.listener = nil
+		if l.cold != nil { // the listener may be gone when the stack closes
+			l.cold.pending--
+		}
 	}
 }
 
@@ -138,13 +140,13 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 	} else if s.lookup(pt.src, remote, lport, to.Port(), s.hashFlow(pt.src, remote, lport, to.Port())) != nil {
 		return ErrUse
 	}
-	boundAny := t.local
+	boundAddr, boundPort := t.local, t.lport
 	t.remote, t.rport, t.local, t.lport = remote, to.Port(), pt.src, lport
 	t.opened = fn
 	t.setupPath(pt)
-	t.initConnection(s.initialSeq(t.local, t.lport, t.remote, t.rport))
+	t.initConnection()
 	if !t.queueControl(header.TCPSyn) {
-		t.remote, t.rport, t.local = header.Addr{}, 0, boundAny
+		t.remote, t.rport, t.local, t.lport = header.Addr{}, 0, boundAddr, boundPort
 		return ErrMem
 	}
 	t.setState(StateSynSent)
@@ -153,16 +155,25 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 	return t.Output()
 }
 
-// initConnection sets what both ways of opening need.
-func (t *TCP) initConnection(iss header.Seq) {
-	cfg := &t.s.cfg.TCP
-	t.iss = iss
+// initConnection sets what both ways of opening need. The initial sequence
+// number is that of RFC 6528: a keyed hash of the connection (SipHash-2-4) plus
+// a clock that ticks about every 4 µs. The timestamp clock gets an offset of
+// the same kind (RFC 7323 5.4, 7.1).
+func (t *TCP) initConnection() {
+	s := t.s
+	cfg := &s.cfg.TCP
+	isn, offset := s.flowSecret(t.local, t.lport, t.remote, t.rport)
+	iss := header.Seq(uint32(isn) + uint32(s.now>>12))
+	if h := s.hooks.TCPISN; h != nil {
+		iss = h(t.local, t.lport, t.remote, t.rport)
+	}
+	t.iss, t.tsOffset = iss, uint32(offset)
 	t.sndUna, t.sndNxt, t.sndMax, t.sndLbb, t.recover = iss, iss, iss, iss, iss
 	t.sndWl2 = iss
 	t.rcvWnd = t.recvBuf()
 	t.mss = uint16(t.maxMSS())
 	t.cc.init(uint32(min(int(t.mss), 536)), cfg.InitialWindow)
-	if h := t.s.hooks.CongestionControl; h != nil {
+	if h := s.hooks.CongestionControl; h != nil {
 		t.coldPart().ctl = h(t)
 	}
 }
@@ -213,16 +224,6 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 	return 0
 }
 
-// initialSeq is the initial sequence number: RFC 6528, a keyed hash of the
-// connection (SipHash-2-4) plus a clock that ticks about every 4 µs.
-func (s *Stack) initialSeq(local header.Addr, lport uint16, remote header.Addr, rport uint16) header.Seq {
-	if h := s.hooks.TCPISN; h != nil {
-		return h(local, lport, remote, rport)
-	}
-	f, _ := s.flowSecret(local, lport, remote, rport)
-	return header.Seq(uint32(f) + uint32(s.now>>12))
-}
-
 // flowSecret gives two secrets of a tuple: for the ISN, and for the port
 // offset (RFC 6056) or the timestamp offset (RFC 7323 5.4, 7.1).
 func (s *Stack) flowSecret(local header.Addr, lport uint16, remote header.Addr, rport uint16) (isn, offset uint64) {
@@ -249,8 +250,8 @@ func (t *TCP) setupPath(pt path) {
 // freshPath makes sure that the cached path is of the present generation;
 // false: there is no path now.
 func (t *TCP) freshPath() bool {
-	if t.pathGen == t.s.pathGen {
-		return t.neigh != nil
+	if t.pathGen == t.s.pathGen && t.neigh != nil {
+		return true
 	}
 	pt, err := t.s.findPath(t.local, t.remote)
 	if err != nil {

@@ -6,9 +6,6 @@ import (
 	"github.com/shardstack/shardstack/pbuf"
 )
 
-// tsOptionLen is what timestamps take in every segment (RFC 7323 appendix A).
-const tsOptionLen = 12
-
 // Output sends what the windows and the Nagle algorithm let out, and an ACK if
 // one is due (tcp_output). While a segment for this connection is being
 // processed it does nothing: the end of that does it.
@@ -191,7 +188,7 @@ func (t *TCP) putTCPHeader(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, 
 	}
 	b := p.Payload()[:n]
 	h := (*header.TCP)(b)
-	f := header.TCPFields{SrcPort: t.lport, DstPort: t.rport, Seq: seq, Flags: flags, HeaderLen: n}
+	f := header.TCPFields{SrcPort: t.lport, DstPort: t.rport, Seq: seq, Flags: flags, HdrLen: uint8(n)}
 	if flags&header.TCPAck != 0 {
 		f.Ack = t.rcvNxt
 		t.acked()
@@ -240,16 +237,16 @@ func (t *TCP) optionsLen(syn bool) int {
 	cfg := &t.s.cfg.TCP
 	if !syn {
 		if t.flags&tfTimestamps != 0 {
-			return tsOptionLen
+			return header.TCPTimestampLen
 		}
 		return 0
 	}
-	n := 4 // MSS
+	n := header.TCPMSSLen
 	if t.offers(tfTimestamps, cfg.NoTimestamps) {
-		n += tsOptionLen
+		n += header.TCPTimestampLen
 	}
 	if t.offers(tfWScale, cfg.NoWindowScale) {
-		n += 4 // NOP, window scale
+		n += header.TCPWScaleLen
 	}
 	return n
 }
@@ -269,12 +266,11 @@ func (t *TCP) putOptions(b []byte, syn bool) {
 	if syn {
 		n := header.PutMSS(b, uint16(t.maxMSS()))
 		if t.offers(tfWScale, cfg.NoWindowScale) {
-			b[n] = header.TCPOptNOP
-			n += 1 + header.PutWScale(b[n+1:], t.s.tcp.rcvScale)
+			n += header.PutWScale(b[n:], t.s.tcp.rcvScale)
 		}
 		b = b[n:]
 	}
-	if len(b) >= tsOptionLen {
+	if len(b) >= header.TCPTimestampLen {
 		header.PutTimestamp(b, t.s.tsNow+t.tsOffset, t.tsRecent)
 	}
 }

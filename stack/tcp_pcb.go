@@ -136,6 +136,7 @@ func (t *TCP) free() {
 		return
 	}
 	t.setState(StateClosed)
+	t.leaveBacklog()
 	ts.flows.remove(t.hash, t.id)
 	ts.wheel.cancel(t.id)
 	t.unlinkPort()

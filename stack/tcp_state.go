@@ -71,7 +71,7 @@ func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
 	if l.cold.recvBuf != 0 {
 		t.coldPart().recvBuf = l.cold.recvBuf
 	}
-	t.initConnection(s.initialSeq(t.local, t.lport, t.remote, t.rport))
+	t.initConnection()
 	if l.flags&tfKeepAlive != 0 {
 		t.SetKeepAlive(&l.cold.keep)
 	}
@@ -110,7 +110,7 @@ func (t *TCP) synOptions(in *inSegment) {
 	if o.HasTS && !s.cfg.TCP.NoTimestamps {
 		t.flags |= tfTimestamps
 		t.tsRecent, t.tsRecentAt = o.TSVal, s.tsNow
-		t.mss -= tsOptionLen
+		t.mss -= header.TCPTimestampLen
 	}
 	t.sndWl1 = in.seq
 	t.sndWnd = in.wnd // never scaled in a SYN
