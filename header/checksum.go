@@ -1,16 +1,56 @@
 package header
 
+import "math/bits"
+
 // Sums in this package are 16-bit ones-complement sums of big-endian words
 // (RFC 1071), running and not complemented: 0 to start with, 0xffff once a
 // right checksum is included, and the checksum field is ^sum.
 
-// fold reduces a sum of 32-bit or 16-bit words to 16 bits.
+// fold reduces a sum of 16, 32 or 64-bit words to 16 bits: x plus x turned by
+// half its width has the sum of both halves, with its carry added back, in the
+// upper half.
 func fold(s uint64) uint16 {
-	s = s>>32 + s&0xffffffff
-	s = s>>16 + s&0xffff
-	s = s>>16 + s&0xffff
-	s = s>>16 + s&0xffff
-	return uint16(s)
+	s += bits.RotateLeft64(s, 32)
+	t := uint32(s >> 32)
+	t += bits.RotateLeft32(t, 16)
+	return uint16(t >> 16)
+}
+
+// vectorMin is the length in bytes from which the vector loops win over the
+// detour through memory that calling assembly is.
+const vectorMin = 64
+
+// Checksum returns the ones-complement sum of sum and the big-endian words of
+// b, an odd last byte padded with zero (RFC 1071). b starts at an even offset
+// of the summed data; for a part at an odd offset see ChecksumOdd.
+func Checksum(b []byte, sum uint16) uint16 {
+	if len(b) < vectorMin {
+		return sumShort(b, sum)
+	}
+	if hasAVX512 {
+		return checksumAVX512(&b[0], len(b), sum)
+	}
+	if hasAVX2 {
+		return checksumAVX2(&b[0], len(b), sum)
+	}
+	return sumWide(b, sum)
+}
+
+// ChecksumCopy copies src to dst and returns Checksum(src, sum), where there is
+// assembly in one pass. dst has at least len(src) bytes (it panics otherwise)
+// and does not overlap src.
+func ChecksumCopy(dst, src []byte, sum uint16) uint16 {
+	dst = dst[:len(src)]
+	if len(src) >= vectorMin {
+		if hasAVX512 {
+			return checksumCopyAVX512(&dst[0], &src[0], len(src), sum)
+		}
+		if hasAVX2 {
+			return checksumCopyAVX2(&dst[0], &src[0], len(src), sum)
+		}
+	}
+	copy(dst, src)
+	return Checksum(src, sum)
 }
 
 // CombineChecksum returns the ones-complement sum of two sums.

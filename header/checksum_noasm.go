@@ -1,10 +1,12 @@
+//go:build !amd64 || purego
+
 package header
 
-// Checksum returns the ones-complement sum of sum and the big-endian words of
-// b, an odd last byte padded with zero (RFC 1071). b starts at an even offset
-// of the summed data; for a part at an odd offset see ChecksumOdd.
-func Checksum(b []byte, sum uint16) uint16 { return checksumGeneric(b, sum) }
+// There is no assembly: constants, so that the compiler drops the calls.
+const hasAVX2, hasAVX512 = false, false
 
-// ChecksumCopy copies src to dst and returns Checksum(src, sum). dst has at
-// least len(src) bytes (it panics otherwise) and does not overlap src.
-func ChecksumCopy(dst, src []byte, sum uint16) uint16 { return checksumCopyGeneric(dst, src, sum) }
+func checksumAVX2(*byte, int, uint16) uint16              { panic("unreachable") }
+func checksumCopyAVX2(_, _ *byte, _ int, _ uint16) uint16 { panic("unreachable") }
+
+func checksumAVX512(*byte, int, uint16) uint16              { panic("unreachable") }
+func checksumCopyAVX512(_, _ *byte, _ int, _ uint16) uint16 { panic("unreachable") }
