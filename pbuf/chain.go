@@ -31,7 +31,7 @@ func (p *Pbuf) freeChain() int {
 		if p.ref--; p.ref != 0 {
 			break
 		}
-		next := at(p.next)
+		next := load(&p.next)
 		p.dispose()
 		p = next
 		n++

@@ -16,7 +16,7 @@ func Handover(p *Pbuf, to uint8) bool {
 	if debug {
 		p.debugHandover(to)
 	}
-	for q := p; q != nil; q = at(q.next) {
+	for q := p; q != nil; q = load(&q.next) {
 		q.at = to
 	}
 	return true

@@ -57,7 +57,7 @@ func (p *Pbuf) refStart() uintptr {
 		if p.aux != 0 {
 			return regions[p.aux].base
 		}
-		p = at(*p.link())
+		p = load(p.link())
 	}
 	return addr(p) + PbufSize
 }

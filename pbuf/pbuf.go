@@ -108,7 +108,7 @@ func (p *Pbuf) Next() *Pbuf {
 	if debug {
 		p.assertLive()
 	}
-	return at(p.next)
+	return load(&p.next)
 }
 
 // QNext returns the next packet of the Queue that p is in, nil at the last.
@@ -116,7 +116,7 @@ func (p *Pbuf) QNext() *Pbuf {
 	if debug {
 		p.assertLive()
 	}
-	return at(p.qnext)
+	return load(&p.qnext)
 }
 
 // Kind returns where the payload of this buffer is.

@@ -10,9 +10,13 @@ var (
 	_ [unsafe.Offsetof(Pbuf{}.cb) - CBSize]byte
 )
 
-// at returns the buffer whose header is at address a, nil for 0. The address
-// is outside the Go heap, so it is no pointer the collector would have to know.
+// at returns the buffer whose header is at address a, which is not 0: the
+// compiler takes the result of unsafe.Add for a pointer other than nil. The
+// address is outside the Go heap, so it is not the collector's business.
 func at(a uintptr) *Pbuf { return (*Pbuf)(unsafe.Add(nil, a)) }
+
+// load returns the buffer whose address is in *a, nil for 0.
+func load(a *uintptr) *Pbuf { return *(**Pbuf)(unsafe.Pointer(a)) }
 
 func addr(p *Pbuf) uintptr { return uintptr(unsafe.Pointer(p)) }
 
@@ -47,8 +51,9 @@ func CB[T any](p *Pbuf) *T {
 // Addr returns the address of the header, for Backing and rings of addresses.
 func (p *Pbuf) Addr() uintptr { return addr(p) }
 
-// At returns the buffer whose header is at address a, as returned by Addr.
-func At(a uintptr) *Pbuf { return at(a) }
+// At returns the buffer whose header is at address a, as returned by Addr, nil
+// for 0.
+func At(a uintptr) *Pbuf { return load(&a) }
 
 // PayloadAddr returns the address of the first payload byte, for DMA.
 func (p *Pbuf) PayloadAddr() uintptr { return p.payload }

@@ -139,7 +139,12 @@ func (pl *Pool) Full() bool {
 
 // Memory returns the pool's mapping, to be registered for DMA or as a UMEM; nil
 // if all classes have a Backing.
-func (pl *Pool) Memory() []byte { return bytesAt(pl.mem.base, int(pl.mem.size)) }
+func (pl *Pool) Memory() []byte {
+	if pl.mem.size == 0 {
+		return nil
+	}
+	return bytesAt(pl.mem.base, int(pl.mem.size))
+}
 
 // Pages returns what backs the mapping.
 func (pl *Pool) Pages() Pages { return pl.mem.pages }

@@ -21,13 +21,13 @@ func (q *Queue) Len() int { return q.n }
 func (q *Queue) Empty() bool { return q.head == 0 }
 
 // Head returns the first packet, nil if there is none, and leaves it there.
-func (q *Queue) Head() *Pbuf { return at(q.head) }
+func (q *Queue) Head() *Pbuf { return load(&q.head) }
 
 // Peek is Head.
-func (q *Queue) Peek() *Pbuf { return at(q.head) }
+func (q *Queue) Peek() *Pbuf { return load(&q.head) }
 
 // Tail returns the last packet, nil if there is none, and leaves it there.
-func (q *Queue) Tail() *Pbuf { return at(q.tail) }
+func (q *Queue) Tail() *Pbuf { return load(&q.tail) }
 
 // Push adds p at the end.
 func (q *Queue) Push(p *Pbuf) {
@@ -64,7 +64,7 @@ func (q *Queue) PushFront(p *Pbuf) {
 
 // Pop takes the first packet out and returns it, nil if there is none.
 func (q *Queue) Pop() *Pbuf {
-	p := at(q.head)
+	p := load(&q.head)
 	if p == nil {
 		return nil
 	}

@@ -74,7 +74,7 @@ func (q *Pbuf) shareTail(off int) *Pbuf {
 // not to be touched from elsewhere. A link to q itself is always good.
 func (q *Pbuf) owner() *Pbuf {
 	for q.kind == KindRef {
-		o := at(*q.link())
+		o := load(q.link())
 		if o.at != q.at {
 			break
 		}
@@ -105,5 +105,5 @@ func (pl *Pool) unlink(p *Pbuf) {
 		pl.regionRefs[p.aux]--
 		return
 	}
-	at(*p.link()).Free()
+	load(p.link()).Free()
 }
