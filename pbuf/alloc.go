@@ -106,8 +106,7 @@ func (pl *Pool) AllocRef(r *Region, off, n int) *Pbuf {
 	if p == nil {
 		return nil
 	}
-	p.aux = r.id
-	pl.regionRefs[r.id]++
+	pl.linkRegion(p, r.id)
 	return p
 }
 
@@ -146,9 +145,9 @@ func (pl *Pool) Adopt(c Class, elements []uintptr, dst []*Pbuf) {
 }
 
 // Disown forgets buffers of this pool that the driver handed to a device, which
-// gives them to the Backing itself, as a DPDK transmit burst does. The caller
-// must have held the only reference; links to following buffers are not looked
-// at, so each buffer of a chain is to be listed.
+// gives them to the Backing itself, as a DPDK transmit burst does. They may not
+// be Shared. Links to following buffers are not looked at, so each buffer of a
+// chain is to be listed.
 func (pl *Pool) Disown(ps []*Pbuf) {
 	for _, p := range ps {
 		if debug {

@@ -8,7 +8,7 @@ func (p *Pbuf) Free() int {
 	if debug {
 		return p.freeChain()
 	}
-	if p.ref == 1 && p.next == 0 && p.home == p.at && p.kind != KindRef {
+	if p.ref == 1 && p.next == 0 && p.home == p.at && p.state <= stateClass {
 		c := &pools[p.home].classes[p.state&stateClass]
 		if c.n < len(c.free) {
 			c.push(p)
@@ -39,14 +39,18 @@ func (p *Pbuf) freeChain() int {
 	return n
 }
 
-// dispose gives a buffer without holders back.
+// dispose gives a buffer without holders back, unless others still use its
+// memory: then the last of these will.
 func (p *Pbuf) dispose() {
+	if p.state&stateShared != 0 {
+		return
+	}
 	pl := pools[p.at]
 	if p.home != p.at {
 		pl.putForeign(p)
 		return
 	}
-	if p.kind == KindRef {
+	if p.state&stateRef != 0 {
 		pl.unlink(p)
 	}
 	pl.put(p)
@@ -72,15 +76,15 @@ func freeRun(ps []*Pbuf) int {
 		return 0
 	}
 	home, state := ps[0].home, ps[0].state
-	if ps[0].at != home {
-		return 0 // the home pool is another thread's
+	if ps[0].at != home || state > stateClass {
+		return 0
 	}
 	c := &pools[home].classes[state&stateClass]
 	room := c.free[c.n:]
 	ps = ps[:min(len(ps), len(room))]
 	n := 0
 	for _, p := range ps {
-		if p.ref != 1 || p.next != 0 || p.home != home || p.at != home || p.state != state || p.kind == KindRef {
+		if p.ref != 1 || p.next != 0 || p.home != home || p.at != home || p.state != state {
 			break
 		}
 		p.ref = 0

@@ -182,8 +182,8 @@ func (p *Pbuf) debugFree() {
 }
 
 func (p *Pbuf) debugDisown() {
-	if p.ref != 1 {
-		p.misuse("disowned with other holders")
+	if p.ref != 1 || p.state&stateBusy != 0 {
+		p.misuse("disowned while its memory is shared")
 	}
 	debugForget([]uintptr{addr(p)})
 }
@@ -198,11 +198,13 @@ func debugForget(elements []uintptr) {
 }
 
 func (p *Pbuf) debugHandover(to uint8) {
+	for q := p; q != nil; q = q.Next() {
+		if q.state&stateQueued != 0 {
+			q.misuse("handed over while in a queue")
+		}
+	}
 	if pools[to] == nil {
 		p.misuse(fmt.Sprintf("handed to pool %d, which does not exist", to))
-	}
-	if p.state&stateQueued != 0 {
-		p.misuse("handed over while in a queue")
 	}
 }
 

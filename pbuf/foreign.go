@@ -4,12 +4,11 @@ import "math/bits"
 
 // Handover marks all buffers of the chain p as held by pool to, before p is
 // passed to the thread of that pool. It returns false and changes nothing if a
-// buffer has other holders, among them a split-off rest: a counter used by two
-// threads needs a copy (Clone) instead. After true, the caller may not touch p
-// again.
+// buffer is Shared: its counters are not for two threads, so a copy (Clone) is
+// needed. After true, the caller may not touch p again.
 func Handover(p *Pbuf, to uint8) bool {
 	for q := p; q != nil; q = q.Next() {
-		if q.ref != 1 {
+		if q.Shared() {
 			return false
 		}
 	}
@@ -74,7 +73,7 @@ func (pl *Pool) Return(ps []*Pbuf) {
 			p.debugReturn(pl)
 		}
 		p.at = p.home
-		if p.kind == KindRef {
+		if p.state&stateRef != 0 {
 			pl.unlink(p)
 		}
 		pl.put(p)

@@ -10,9 +10,10 @@ func (p *Pbuf) Headroom() int {
 }
 
 // Tailroom returns how many bytes there are behind the payload of this buffer.
-// A KindRef buffer has none, nor has one whose rest was split off by reference.
+// A KindRef buffer has none, nor has one whose rest was split off by reference,
+// as long as the rest is not freed.
 func (p *Pbuf) Tailroom() int {
-	if p.kind == KindRef || p.state&stateShared != 0 {
+	if p.state&stateBusy != 0 {
 		return 0
 	}
 	return int(p.end() - p.payload - uintptr(p.length))
@@ -53,11 +54,11 @@ func (p *Pbuf) AddHeaderForce(n int) bool {
 
 // refStart returns the lowest address that a KindRef buffer may refer to.
 func (p *Pbuf) refStart() uintptr {
-	for p.kind == KindRef {
-		if p.aux != 0 {
-			return regions[p.aux].base
-		}
+	for p.state&stateLink != 0 {
 		p = load(p.link())
+	}
+	if p.state&stateRegion != 0 {
+		return regions[p.aux].base
 	}
 	return addr(p) + PbufSize
 }
@@ -148,7 +149,7 @@ func (p *Pbuf) Reset(l Layer) bool {
 	if debug {
 		p.assertLive()
 	}
-	if p.next != 0 || p.kind == KindRef || p.ref != 1 || p.state&stateShared != 0 {
+	if p.next != 0 || p.ref != 1 || p.state&stateBusy != 0 {
 		return false
 	}
 	p.payload = addr(p) + PbufSize + l.headroom()

@@ -78,13 +78,19 @@ type tag struct {
 	state uint8  // Class, and the state bits below
 	home  uint8  // pool the buffer came from
 	at    uint8  // pool whose thread holds it
-	aux   uint16 // RAM, Pool: data room in lines. Ref: Region id, 0 = linked buffer
+	aux   uint16 // stateRegion: its id; stateShared: links; else data room in lines
 }
 
+// State bits. A buffer with none of the first three has its bytes for itself.
 const (
 	stateClass  = 0x03 // the element's Class
-	stateShared = 0x10 // the bytes after the payload belong to a split-off rest
+	stateRegion = 0x04 // KindRef into a Region
+	stateLink   = 0x08 // KindRef into another buffer, see Pbuf.link
+	stateShared = 0x10 // other buffers are linked to this one
 	stateQueued = 0x20 // pbufdebug: in a Queue
+
+	stateRef  = stateRegion | stateLink
+	stateBusy = stateRef | stateShared
 )
 
 // Len returns the payload bytes in this buffer.
@@ -127,6 +133,11 @@ func (p *Pbuf) Class() Class { return Class(p.state & stateClass) }
 
 // RefCount returns the number of holders of this buffer.
 func (p *Pbuf) RefCount() int { return int(p.ref) }
+
+// Shared reports whether this buffer has other holders, or bytes of its memory
+// belong to a rest that was split off. Such a buffer can't be handed to another
+// thread or device.
+func (p *Pbuf) Shared() bool { return p.ref > 1 || p.state&stateShared != 0 }
 
 // Home returns the ID of the pool the buffer is from.
 func (p *Pbuf) Home() uint8 { return p.home }

@@ -6,9 +6,10 @@ package pbuf
 //
 // Between two buffers nothing but links change. Within a buffer, a rest that
 // fits a small one is copied into it, with Headroom free in front. A longer
-// rest, and any rest of a KindRef, becomes a KindRef to the same memory, which
-// it keeps alive: after both parts are freed the memory is. The first part then
-// has no Tailroom any more, as the bytes there are the rest's.
+// rest, and any rest of a buffer in a Region, becomes a KindRef to the same
+// memory, which stays until both parts are freed, in any order. As long as the
+// rest is not freed, the first part has no Tailroom, as the bytes there are the
+// rest's, and can't be handed over.
 func (p *Pbuf) Split(n int) *Pbuf {
 	if n <= 0 || n >= int(p.totLen) {
 		return nil
@@ -20,7 +21,7 @@ func (p *Pbuf) Split(n int) *Pbuf {
 	}
 	rest := q.Next()
 	if off < int(q.length) {
-		if rest = q.shareTail(off); rest == nil {
+		if rest = q.splitTail(off); rest == nil {
 			return nil
 		}
 	}
@@ -34,56 +35,36 @@ func (p *Pbuf) Split(n int) *Pbuf {
 	return rest
 }
 
-// shareTail returns a new buffer with the bytes of q from off on, in front of
-// the buffers after q. It leaves q's length and link to the caller.
-func (q *Pbuf) shareTail(off int) *Pbuf {
-	pl := pools[q.at]
-	n := int(q.length) - off
+// splitTail returns a new buffer with the bytes of p from off on, in front of
+// the buffers after p. It leaves p's length and link to the caller.
+func (p *Pbuf) splitTail(off int) *Pbuf {
+	pl := pools[p.at]
+	n := int(p.length) - off
 	var r *Pbuf
-	switch {
-	case q.kind == KindRef && q.aux != 0:
-		if r = pl.allocHeader(q.payload+uintptr(off), n); r == nil {
-			return nil
-		}
-		r.aux = q.aux
-		pl.regionRefs[q.aux]++
-	case n <= SmallRoom:
-		if r = pl.Alloc(LayerTransport, n, KindRAM); r == nil {
-			return nil
-		}
-		copy(r.Payload(), q.Payload()[off:])
-	default:
-		if r = pl.allocHeader(q.payload+uintptr(off), n); r == nil {
-			return nil
-		}
-		owner := q.owner()
-		owner.ref++
-		owner.state |= stateShared
-		r.aux = 0
-		*r.link() = addr(owner)
+	if n <= SmallRoom && p.state&stateRegion == 0 {
+		r = pl.Alloc(LayerTransport, n, KindRAM)
+	} else {
+		r = pl.allocHeader(p.payload+uintptr(off), n)
 	}
-	r.next = q.next
-	r.totLen = q.totLen - uint32(off)
-	r.Meta = q.Meta
-	r.Time = q.Time
+	switch {
+	case r == nil:
+		return nil
+	case r.kind == KindRAM:
+		copy(r.Payload(), p.Payload()[off:])
+	case p.state&stateRegion != 0:
+		pl.linkRegion(r, p.aux)
+	default:
+		r.linkTo(p.owner())
+	}
+	r.next = p.next
+	r.totLen = p.totLen - uint32(off)
+	r.Meta = p.Meta
+	r.Time = p.Time
 	return r
 }
 
-// owner returns the buffer to link to in order to keep q's bytes alive: the one
-// whose memory it is, but only if this thread holds that one, as its counter is
-// not to be touched from elsewhere. A link to q itself is always good.
-func (q *Pbuf) owner() *Pbuf {
-	for q.kind == KindRef {
-		o := load(q.link())
-		if o.at != q.at {
-			break
-		}
-		q = o
-	}
-	return q
-}
-
-// allocHeader returns a KindRef buffer for n bytes at address payload.
+// allocHeader returns a KindRef buffer for n bytes at address payload. The
+// caller links it to what is there.
 func (pl *Pool) allocHeader(payload uintptr, n int) *Pbuf {
 	if debug {
 		pl.assertOwner()
@@ -99,11 +80,54 @@ func (pl *Pool) allocHeader(payload uintptr, n int) *Pbuf {
 	return p
 }
 
-// unlink drops what a KindRef buffer of this pool holds.
+// linkRegion makes the KindRef buffer p of this pool keep a Region.
+func (pl *Pool) linkRegion(p *Pbuf, id uint16) {
+	p.state |= stateRegion
+	p.aux = id
+	pl.regionRefs[id]++
+}
+
+// linkTo makes the KindRef buffer p keep the memory of o. That is no reference
+// to o in the sense of Ref: o itself, and the chain behind it, may be freed
+// first, or p may be appended to o. Both are used by one thread until p is at
+// home again.
+func (p *Pbuf) linkTo(o *Pbuf) {
+	if o.state&stateShared == 0 {
+		o.state |= stateShared
+		o.aux = 0
+	}
+	o.aux++
+	p.state |= stateLink
+	*p.link() = addr(o)
+}
+
+// owner returns the buffer to link to in order to keep p's bytes: the one whose
+// memory it is, but only if this thread holds that one, as its counter is not
+// to be touched from elsewhere. A link to p itself is always good.
+func (p *Pbuf) owner() *Pbuf {
+	for p.state&stateLink != 0 {
+		o := load(p.link())
+		if o.at != p.at {
+			break
+		}
+		p = o
+	}
+	return p
+}
+
+// unlink drops what a KindRef buffer of this pool keeps.
 func (pl *Pool) unlink(p *Pbuf) {
-	if p.aux != 0 {
+	if p.state&stateRegion != 0 {
 		pl.regionRefs[p.aux]--
 		return
 	}
-	load(p.link()).Free()
+	o := load(p.link())
+	if o.aux--; o.aux != 0 {
+		return
+	}
+	o.state &^= stateShared
+	o.aux = pools[o.home].classes[o.state&stateClass].tag.aux
+	if o.ref == 0 {
+		o.dispose()
+	}
 }

@@ -3,6 +3,7 @@ package pbuftest
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -59,6 +60,9 @@ func closePool(t testing.TB, pl *pbuf.Pool) {
 		delete(pools, t)
 	}
 	mu.Unlock()
+	all = slices.DeleteFunc(slices.Clone(all), func(pl *pbuf.Pool) bool {
+		return pbuf.ByID(pl.ID()) != pl // closed by the test
+	})
 	Settle(all...)
 	if err := pl.Close(); !errors.Is(err, pbuf.ErrClosed) {
 		require.NoError(t, err)
