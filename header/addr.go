@@ -88,7 +88,7 @@ func (a Addr) IsZero() bool { return a == Addr{} }
 
 // IsUnspecified tells whether a names no host: the zero Addr (::) or 0.0.0.0.
 func (a Addr) IsUnspecified() bool {
-	return a.hi == 0 && a.lo&^mapped4 == 0 && (a.lo == 0 || a.lo == mapped4)
+	return a.hi == 0 && (a.lo == 0 || a.lo == mapped4)
 }
 
 // IsMulticast tells whether a is in 224.0.0.0/4 (RFC 5771) or ff00::/8

@@ -88,15 +88,15 @@ func PseudoHeader(src, dst Addr, p Protocol, n uint32) uint16 {
 }
 
 // UpdateChecksum16 returns the checksum field check after one 16-bit word of
-// the data changed from old to new (RFC 1624 3, equation 3).
-func UpdateChecksum16(check, old, new uint16) uint16 {
-	s := uint32(^check) + uint32(^old) + uint32(new)
+// the data changed (RFC 1624 3, equation 3).
+func UpdateChecksum16(check, from, to uint16) uint16 {
+	s := uint32(^check) + uint32(^from) + uint32(to)
 	s = s>>16 + s&0xffff
 	return ^uint16(s>>16 + s)
 }
 
 // UpdateChecksum32 returns the checksum field check after 32 bits of the data,
-// at an even offset, changed from old to new (RFC 1624 3, equation 3).
-func UpdateChecksum32(check uint16, old, new uint32) uint16 {
-	return ^fold(uint64(^check) + uint64(^old) + uint64(new))
+// at an even offset, changed (RFC 1624 3, equation 3).
+func UpdateChecksum32(check uint16, from, to uint32) uint16 {
+	return ^fold(uint64(^check) + uint64(^from) + uint64(to))
 }

@@ -25,6 +25,7 @@ const (
 	FaultIPv6Short   // under 40 bytes
 	FaultIPv6Version // version is not 6
 	FaultIPv6Payload // payload length beyond the bytes at hand
+	FaultIPv6Mapped  // IPv4-mapped source or destination
 	FaultIPv6Ext     // extension header cut short
 	FaultIPv6ExtMany // more extension headers than the walker follows
 	FaultIPv6Order   // hop-by-hop options not directly after the IPv6 header
@@ -54,7 +55,7 @@ var faultNames = [NumFaults]string{
 	"eth_short", "vlan_short",
 	"arp_short", "arp_kind",
 	"ipv4_short", "ipv4_version", "ipv4_ihl", "ipv4_total", "ipv4_option",
-	"ipv6_short", "ipv6_version", "ipv6_payload", "ipv6_ext", "ipv6_ext_many", "ipv6_order", "ipv6_option",
+	"ipv6_short", "ipv6_version", "ipv6_payload", "ipv6_mapped", "ipv6_ext", "ipv6_ext_many", "ipv6_order", "ipv6_option",
 	"icmpv4_short", "icmpv6_short",
 	"nd_short", "nd_hop_limit", "nd_code", "nd_addr", "nd_option",
 	"udp_short", "udp_length",

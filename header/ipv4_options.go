@@ -30,29 +30,29 @@ type IPv4Options struct {
 // business.
 func ParseIPv4Options(b []byte, o *IPv4Options) Fault {
 	*o = IPv4Options{}
-	for i := 0; i < len(b); {
-		kind := b[i]
+	for r := b; len(r) > 0; {
+		kind, off := r[0], uint8(IPv4Len+len(b)-len(r))
 		if kind == IPv4OptNOP {
-			i++
+			r = r[1:]
 			continue
 		}
 		if kind == IPv4OptEnd {
 			return OK
 		}
-		if i+1 >= len(b) {
-			o.Bad = uint8(IPv4Len + i)
+		if len(r) < 2 {
+			o.Bad = off
 			return FaultIPv4Option
 		}
-		n := int(b[i+1])
-		if n < 2 || n > len(b)-i {
-			o.Bad = uint8(IPv4Len + i + 1)
+		n := int(r[1])
+		if n < 2 || n > len(r) {
+			o.Bad = off + 1
 			return FaultIPv4Option
 		}
-		if bad := o.set(b[i:i+n], uint8(IPv4Len+i)); bad >= 0 {
-			o.Bad = uint8(IPv4Len + i + bad)
+		if bad := o.set(r[:n], off); bad >= 0 {
+			o.Bad = off + uint8(bad)
 			return FaultIPv4Option
 		}
-		i += n
+		r = r[n:]
 	}
 	return OK
 }

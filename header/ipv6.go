@@ -18,6 +18,10 @@ type IPv6 [IPv6Len]byte
 // b. payloadLen, in bytes, counts extension headers and the upper layer;
 // what lies behind is padding of the link. Jumbograms (RFC 2675) are not
 // known: their length 0 is taken as it stands.
+//
+// IPv4-mapped addresses don't belong on the wire (RFC 6890 table 20) and are
+// refused, or else an IPv6 packet could pass for one of IPv4: both have the
+// same Addr.
 func ParseIPv6(b []byte) (h *IPv6, payloadLen int, f Fault) {
 	if len(b) < IPv6Len {
 		return nil, 0, FaultIPv6Short
@@ -29,6 +33,9 @@ func ParseIPv6(b []byte) (h *IPv6, payloadLen int, f Fault) {
 	payloadLen = int(h.PayloadLen())
 	if payloadLen > len(b)-IPv6Len {
 		return nil, 0, FaultIPv6Payload
+	}
+	if h.Src().Is4() || h.Dst().Is4() {
+		return nil, 0, FaultIPv6Mapped
 	}
 	return h, payloadLen, OK
 }

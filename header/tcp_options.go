@@ -48,26 +48,26 @@ type TCPOptions struct {
 // (RFC 7323 2.3). Of options given twice the last counts.
 func ParseTCPOptions(b []byte, o *TCPOptions) Fault {
 	*o = TCPOptions{WScale: -1}
-	for i := 0; i < len(b); {
-		kind := b[i]
+	for r := b; len(r) > 0; {
+		kind := r[0]
 		if kind == TCPOptNOP {
-			i++
+			r = r[1:]
 			continue
 		}
 		if kind == TCPOptEnd {
 			return OK
 		}
-		if i+1 >= len(b) {
+		if len(r) < 2 {
 			return FaultTCPOption
 		}
-		n := int(b[i+1])
-		if n < 2 || n > len(b)-i {
+		n := int(r[1])
+		if n < 2 || n > len(r) {
 			return FaultTCPOption
 		}
-		if !o.set(kind, b[i+2:i+n], i+2) {
+		if !o.set(kind, r[2:n], len(b)-len(r)+2) {
 			return FaultTCPOption
 		}
-		i += n
+		r = r[n:]
 	}
 	return OK
 }

@@ -1,0 +1,60 @@
+//go:build !purego
+
+package header
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func init() {
+	sum := func(f func(*byte, int, uint16) uint16) sumFunc {
+		return func(b []byte, s uint16) uint16 { return f(&b[0], len(b), s) }
+	}
+	cp := func(f func(_, _ *byte, _ int, _ uint16) uint16) copyFunc {
+		return func(dst, src []byte, s uint16) uint16 { return f(&dst[0], &src[0], len(src), s) }
+	}
+	add := func(name string, s sumFunc, c copyFunc, minLen int) {
+		sums = append(sums, sums[0])
+		copies = append(copies, copies[0])
+		x, y := &sums[len(sums)-1], &copies[len(copies)-1]
+		x.name, x.sum, x.min = name, s, minLen
+		y.name, y.sum, y.min = name, c, minLen
+	}
+	if hasAVX2 {
+		add("AVX2", sum(checksumAVX2), cp(checksumCopyAVX2), 32)
+	}
+	if hasAVX512 {
+		add("AVX512", sum(checksumAVX512), cp(checksumCopyAVX512), 1)
+	}
+}
+
+// TestDetectIsConsistent holds that AVX-512 is never used where AVX2 is not,
+// and that the CPU names itself.
+func TestDetectIsConsistent(t *testing.T) {
+	avx2, avx512 := detect()
+	require.True(t, avx2 || !avx512)
+	maxLeaf, ebx, ecx, edx := cpuid(0, 0)
+	require.NotZero(t, maxLeaf)
+	require.NotZero(t, ebx|ecx|edx, "vendor")
+}
+
+// TestChecksumWithoutVectors runs Checksum as on a CPU that has no vectors, or
+// AVX2 only.
+func TestChecksumWithoutVectors(t *testing.T) {
+	avx2, avx512 := hasAVX2, hasAVX512
+	defer func() { hasAVX2, hasAVX512 = avx2, avx512 }()
+	src, dst := randomBytes(2000, 3), make([]byte, 2000)
+	for _, on := range []bool{avx2, false} {
+		hasAVX2, hasAVX512 = on, false
+		for n := range len(src) {
+			want := plainSum(src[:n], 5)
+			require.Equal(t, want, Checksum(src[:n], 5))
+			clear(dst)
+			require.Equal(t, want, ChecksumCopy(dst, src[:n], 5))
+			require.Equal(t, src[:n], dst[:n])
+			require.Zero(t, dst[n])
+		}
+	}
+}
