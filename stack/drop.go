@@ -15,9 +15,9 @@ const (
 	DropNetifDown       // the interface is down
 	DropTxQueueFull     // the port took no more frames
 
-	DropARPMalformed    // ARP gate
-	DropARPQueueFull    // too many packets wait for one address
-	DropARPUnresolved   // resolution failed
+	DropARPMalformed  // ARP gate
+	DropARPQueueFull  // too many packets wait for one address
+	DropARPUnresolved // resolution failed
 	DropNeighborTableFull
 
 	DropIPMalformed     // version, lengths, options
@@ -43,20 +43,20 @@ const (
 	DropUDPNoPort
 	DropUDPBadDest // outgoing address or port that can't be
 
-	DropTCPMalformed   // gate or options
+	DropTCPMalformed // gate or options
 	DropTCPChecksum
-	DropTCPBadDest     // broadcast or multicast (RFC 9293 3.9.2.3)
-	DropTCPNoConn      // no connection and no listener: RST sent
-	DropTCPBacklog     // the listener's backlog is full
-	DropTCPMem         // no PCB or buffer
-	DropTCPSeq         // outside the receive window
-	DropTCPAck         // acknowledges what was never sent
-	DropTCPPAWS        // old duplicate by timestamp (RFC 7323 5)
-	DropTCPState       // the state has no use for it
-	DropTCPOutOfOrder  // out-of-order queue is full
-	DropTCPAfterClose  // data for a connection its user closed: RST sent
-	DropTCPRefused     // the application refuses data
-	DropTCPZeroWindow  // data beyond a closed window
+	DropTCPBadDest    // broadcast or multicast (RFC 9293 3.9.2.3)
+	DropTCPNoConn     // no connection and no listener: RST sent
+	DropTCPBacklog    // the listener's backlog is full
+	DropTCPMem        // no PCB or buffer
+	DropTCPSeq        // outside the receive window
+	DropTCPAck        // acknowledges what was never sent
+	DropTCPPAWS       // old duplicate by timestamp (RFC 7323 5)
+	DropTCPState      // the state has no use for it
+	DropTCPOutOfOrder // out-of-order queue is full
+	DropTCPAfterClose // data for a connection its user closed: RST sent
+	DropTCPRefused    // the application refuses data
+	DropTCPZeroWindow // data beyond a closed window
 
 	DropNoBuf // a copy or a header needed a buffer and there was none
 	DropHook  // a hook ate it

@@ -83,15 +83,23 @@ func (s *Stack) Stats() *Stats { return &s.stats }
 // Pool is the pool that the stack takes its buffers from.
 func (s *Stack) Pool() *pbuf.Pool { return s.pool }
 
+// inputBurst is how many packets are looked ahead at: what a first-level cache
+// holds of their connections.
+const inputBurst = 32
+
 // Input takes a burst of frames received on nif. It owns them from here on.
 func (s *Stack) Input(nif *Netif, now int64, ps []*pbuf.Pbuf) {
 	s.SetNow(now)
 	s.depth++
-	if s.tcp.flows.worthPrefetch() {
-		s.prefetchFlows(ps)
-	}
-	for _, p := range ps {
-		s.ethernetInput(nif, p)
+	for len(ps) > 0 {
+		n := min(len(ps), inputBurst)
+		if s.tcp.flows.worthPrefetch() {
+			s.prefetchFlows(ps[:n])
+		}
+		for _, p := range ps[:n] {
+			s.ethernetInput(nif, p)
+		}
+		ps = ps[n:]
 	}
 	s.leave()
 }

@@ -21,7 +21,7 @@ func (t *TCP) Close() error {
 		return nil
 	}
 	if t.state == StateEstablished || t.state == StateCloseWait {
-		if t.refused != nil || t.rcvWnd < t.recvBuf() {
+		if t.refused != nil || t.rcvWnd < t.fullWindow() {
 			t.detach()
 			t.abandon(nil, true)
 			return nil

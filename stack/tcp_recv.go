@@ -193,10 +193,7 @@ func (t *TCP) Recved(n int) {
 	if t.s == nil || n <= 0 || t.state == StateListen {
 		return
 	}
-	full := t.recvBuf()
-	if t.flags&tfWScale == 0 {
-		full = min(full, 0xffff)
-	}
+	full := t.fullWindow()
 	t.rcvWnd = min(t.rcvWnd+uint32(n), full)
 	edge := t.rcvNxt.Add(t.rcvWnd)
 	if edge.Sub(t.rcvAnnEdge) >= max(full/4, uint32(t.mss)*2) || t.rcvAnnEdge == t.rcvNxt && t.rcvWnd >= uint32(t.mss) {
@@ -205,6 +202,14 @@ func (t *TCP) Recved(n int) {
 			_ = t.Output()
 		}
 	}
+}
+
+// fullWindow is the receive window when the user has taken everything.
+func (t *TCP) fullWindow() uint32 {
+	if t.flags&tfWScale == 0 {
+		return min(t.recvBuf(), 0xffff)
+	}
+	return t.recvBuf()
 }
 
 // announceWindow is the window to put into a header, not scaled yet: it never
