@@ -60,7 +60,7 @@ func NewSPSC[T any](capacity int) (*SPSC[T], error) {
 		return nil, fmt.Errorf("%w: %d", ErrCapacity, capacity)
 	}
 	return &SPSC[T]{
-		slots: make([]T, capacity),
+		slots: makeSlots[T](capacity),
 		mask:  uint64(capacity) - 1,
 		clear: hasPointers[T](),
 	}, nil
