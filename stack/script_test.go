@@ -152,6 +152,7 @@ func (sc *script) run(text string) {
 			sc.line = strings.TrimSpace(line)
 			sc.step(f[0], f[1:])
 			sc.s.Flush(sc.now)
+			checkInvariants(sc.t, sc.s)
 		}
 	}
 }

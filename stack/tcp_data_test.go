@@ -165,8 +165,8 @@ func TestTCPData_RFC9293_3_8_6_1_ZeroWindowProbe(t *testing.T) {
 		> A 1002 len=1
 		< A 1 ack=1002 win=5000
 		> A 1002 len=1           # what was a probe goes first
-		> A 1003 len=999
-		> A 2002 len=999
+		> A 1003 len=998
+		> A 2001 len=1000
 	`)
 }
 

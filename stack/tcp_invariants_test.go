@@ -1,0 +1,161 @@
+package stack
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/header"
+)
+
+// checkInvariants checks what must hold for every connection between two
+// calls, whatever the peer sent.
+func checkInvariants(t testing.TB, s *Stack) {
+	t.Helper()
+	inUse := uint64(0)
+	s.EachTCP(func(c *TCP) {
+		inUse++
+		if c.state == StateClosed || c.state == StateListen {
+			return
+		}
+		name := fmt.Sprintf("connection %d, %v", c.id, c.state)
+		require.True(t, c.sndUna.LessEq(c.sndNxt) && c.sndNxt.LessEq(c.sndMax) && c.sndMax.LessEq(c.sndLbb),
+			"%s: una %d nxt %d max %d lbb %d", name, c.sndUna, c.sndNxt, c.sndMax, c.sndLbb)
+		checkSendQueue(t, c, name)
+		checkOutOfOrder(t, c, name)
+		require.LessOrEqual(t, c.rcvWnd, c.recvBuf(), "%s: receive window", name)
+		require.GreaterOrEqual(t, c.cc.Cwnd, c.cc.MSS, "%s: cwnd below a segment", name)
+		for _, at := range []int64{c.delack, c.rtxAt, c.ctlAt} {
+			if at != 0 {
+				require.True(t, c.timerAt != 0 && c.timerAt <= at, "%s: timer at %d, entry at %d", name, at, c.timerAt)
+			}
+		}
+		if c.sndMax != c.sndUna || c.unsent != nil && c.state >= StateEstablished && c.state != StateTimeWait && c.nagleFree() {
+			require.NotZero(t, c.rtxAt, "%s: waits for an ACK without a timer", name)
+		}
+		require.Same(t, c, s.lookup(c.local, c.remote, c.lport, c.rport, c.hash), "%s: not in the flow table", name)
+	})
+	require.Equal(t, s.stats.TCP.CurrPCBs, inUse, "CurrPCBs")
+}
+
+// nagleFree reports whether nothing but a window can hold what is unsent.
+func (t *TCP) nagleFree() bool { return t.sndNxt == t.sndUna }
+
+func checkSendQueue(t testing.TB, c *TCP, name string) {
+	t.Helper()
+	seq, data, seen := c.sndUna, uint32(0), c.unsent == nil
+	for p := c.sndq.Head(); p != nil; p = p.QNext() {
+		g := seg(p)
+		seen = seen || p == c.unsent
+		if p == c.sndq.Head() {
+			require.True(t, g.seq.LessEq(c.sndUna) && g.end().Greater(c.sndUna), "%s: head %d … %d, una %d", name, g.seq, g.end(), c.sndUna)
+			seq = g.seq
+		}
+		require.Equal(t, seq, g.seq, "%s: gap in the send queue", name)
+		require.Equal(t, int(g.n), p.TotLen()-int(g.hdr), "%s: segment length", name)
+		seq = g.end()
+		data += g.n
+	}
+	require.True(t, seen, "%s: the unsent segment is not in the queue", name)
+	if c.state != StateTimeWait {
+		require.Equal(t, c.sndLbb, seq, "%s: end of the send queue", name)
+		require.Equal(t, uint32(c.s.cfg.TCP.SendBuf), c.sndBuf+data, "%s: send buffer accounting", name)
+	}
+}
+
+func checkOutOfOrder(t testing.TB, c *TCP, name string) {
+	t.Helper()
+	last, n := c.rcvNxt, uint32(0)
+	for p := c.ooseq.Head(); p != nil; p = p.QNext() {
+		g := seg(p)
+		if c.refused == nil {
+			require.True(t, g.seq.Greater(c.rcvNxt), "%s: %d is in order (%d)", name, g.seq, c.rcvNxt)
+		}
+		require.True(t, g.seq.GreaterEq(last), "%s: out-of-order queue overlaps at %d", name, g.seq)
+		require.Equal(t, int(g.n), p.TotLen(), "%s: out-of-order length", name)
+		last = g.end()
+		n += g.n
+	}
+	require.Equal(t, n, c.ooBytes, "%s: out-of-order bytes", name)
+}
+
+// FuzzTCP drives a connection with arbitrary segments around its windows and
+// arbitrary calls of the user; the invariants hold after each.
+func FuzzTCP(f *testing.F) {
+	f.Add([]byte{0, 0x10, 1, 0, 10, 1, 1, 200, 2, 3, 0, 0x11, 1, 0, 0, 1})
+	f.Add([]byte{1, 100, 1, 100, 1, 100, 0, 0x10, 1, 0, 0, 1, 0, 0x10, 1, 0, 0, 1, 0, 0x10, 1, 0, 0, 1, 2, 200})
+	f.Add([]byte{0, 0x10, 5, 0, 8, 1, 0, 0x10, 3, 0, 8, 1, 0, 0x11, 2, 0, 30, 1, 0, 0x10, 1, 0, 30, 1})
+	f.Add([]byte{5, 0, 0x10, 1, 0, 100, 1, 6, 3, 2, 250, 7})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		cfg := noTS()
+		cfg.TCP.RecvBuf, cfg.TCP.SendBuf, cfg.TCP.DelayedAck = 4000, 8000, 10*time.Millisecond
+		sc := runScript(t, cfg, established)
+		next := func() int {
+			if len(ops) == 0 {
+				return 0
+			}
+			b := ops[0]
+			ops = ops[1:]
+			return int(b)
+		}
+		for n := 0; len(ops) > 0 && n < 200; n++ {
+			sc.fuzzStep(next)
+			sc.s.Flush(sc.now)
+			checkInvariants(t, sc.s)
+			sc.out = sc.out[:0]
+		}
+	})
+}
+
+// fuzzStep does one arbitrary thing.
+func (sc *script) fuzzStep(next func() int) {
+	alive := sc.pcb != nil && sc.pcb.s != nil && sc.pcb.state != StateListen && sc.err == nil
+	switch op := next() % 9; {
+	case op == 0:
+		sc.fuzzSegment(next)
+	case op == 2:
+		sc.advance(int64(next()) * int64(20*time.Millisecond))
+	case !alive:
+	case op == 1:
+		_ = sc.pcb.Write(make([]byte, next()*16), WriteFlags(next()&1))
+		_ = sc.pcb.Output()
+	case op == 3:
+		_ = sc.pcb.Close()
+		sc.err = ErrClosed // the script is through with it
+	case op == 4:
+		_ = sc.pcb.Shutdown(next()&1 != 0, true)
+		if sc.pcb.flags&tfDetached != 0 {
+			sc.err = ErrClosed
+		}
+	case op == 5:
+		sc.hold = !sc.hold
+	case op == 6:
+		sc.pcb.Recved(next() * 16)
+	case op == 7:
+		sc.paused = !sc.paused
+	case op == 8:
+		sc.pcb.SetNoDelay(next()&1 != 0)
+	}
+}
+
+// fuzzSegment is a segment near the connection's windows: sequence number and
+// ACK are given relative to what the stack expects.
+func (sc *script) fuzzSegment(next func() int) {
+	var c *TCP
+	sc.s.EachTCP(func(p *TCP) {
+		if p.state != StateListen {
+			c = p
+		}
+	})
+	flags, seqOff, ackOff, n, win := next(), next()-1, next(), next()*8, next()
+	seq, ack := 1, 1
+	if c != nil {
+		seq = int(int32(c.rcvNxt.Sub(header.Seq(uint32(peerISN))))) + seqOff*40 - 40*(seqOff&1)
+		ack = int(int32(c.sndUna.Sub(sc.iss[peerPort]))) + ackOff*50
+	}
+	line := fmt.Sprintf("%v %d len=%d ack=%d win=%d", header.TCPFlags(flags), seq, n, ack, win*40)
+	sc.in(strings.Fields(line))
+}
