@@ -53,6 +53,13 @@ type side struct {
 	_     [PadSize - 2*wordSize]byte
 }
 
+// load and store are not for looks. A package that instantiates SPSC can
+// inline into it what this package was seen to inline itself, and this package
+// instantiates nothing: calls of atomic.Uint64 straight from the generic code
+// would stay calls.
+func (s *side) load() uint64       { return s.index.Load() }
+func (s *side) store(index uint64) { s.index.Store(index) }
+
 // NewSPSC makes an empty ring for capacity elements: a power of two from 2 to
 // MaxCapacity, else ErrCapacity.
 func NewSPSC[T any](capacity int) (*SPSC[T], error) {
@@ -68,25 +75,25 @@ func NewSPSC[T any](capacity int) (*SPSC[T], error) {
 
 // Push adds v at the end; false if the ring is full. Producer only.
 func (r *SPSC[T]) Push(v T) bool {
-	tail := r.prod.index.Load()
+	tail := r.prod.load()
 	if tail-r.prod.peer > r.mask {
-		r.prod.peer = r.cons.index.Load()
+		r.prod.peer = r.cons.load()
 		if tail-r.prod.peer > r.mask {
 			return false
 		}
 	}
 	r.slots[tail&r.mask] = v
-	r.prod.index.Store(tail + 1)
+	r.prod.store(tail + 1)
 	return true
 }
 
 // PushBatch adds the first n of vs in order, as many as there is room for, and
 // returns n. The consumer sees all of them at once. Producer only.
 func (r *SPSC[T]) PushBatch(vs []T) int {
-	tail := r.prod.index.Load()
+	tail := r.prod.load()
 	room := r.mask + 1 - (tail - r.prod.peer)
 	if room < uint64(len(vs)) {
-		r.prod.peer = r.cons.index.Load()
+		r.prod.peer = r.cons.load()
 		room = r.mask + 1 - (tail - r.prod.peer)
 		if room < uint64(len(vs)) {
 			vs = vs[:room]
@@ -98,15 +105,15 @@ func (r *SPSC[T]) PushBatch(vs []T) int {
 	if n := copy(r.slots[tail&r.mask:], vs); n < len(vs) {
 		copy(r.slots, vs[n:])
 	}
-	r.prod.index.Store(tail + uint64(len(vs)))
+	r.prod.store(tail + uint64(len(vs)))
 	return len(vs)
 }
 
 // Pop takes the first element; false if the ring is empty. Consumer only.
 func (r *SPSC[T]) Pop() (v T, ok bool) {
-	head := r.cons.index.Load()
+	head := r.cons.load()
 	if head == r.cons.peer {
-		r.cons.peer = r.prod.index.Load()
+		r.cons.peer = r.prod.load()
 		if head == r.cons.peer {
 			return v, false
 		}
@@ -117,17 +124,17 @@ func (r *SPSC[T]) Pop() (v T, ok bool) {
 		var zero T
 		*slot = zero
 	}
-	r.cons.index.Store(head + 1)
+	r.cons.store(head + 1)
 	return v, true
 }
 
 // PopBatch moves up to len(dst) elements in order to the start of dst and
 // returns how many; dst beyond that is left alone. Consumer only.
 func (r *SPSC[T]) PopBatch(dst []T) int {
-	head := r.cons.index.Load()
+	head := r.cons.load()
 	ready := r.cons.peer - head
 	if ready < uint64(len(dst)) {
-		r.cons.peer = r.prod.index.Load()
+		r.cons.peer = r.prod.load()
 		ready = r.cons.peer - head
 		if ready < uint64(len(dst)) {
 			dst = dst[:ready]
@@ -145,7 +152,7 @@ func (r *SPSC[T]) PopBatch(dst []T) int {
 		clear(first[:n])
 		clear(r.slots[:len(dst)-n])
 	}
-	r.cons.index.Store(head + uint64(len(dst)))
+	r.cons.store(head + uint64(len(dst)))
 	return len(dst)
 }
 
@@ -154,8 +161,8 @@ func (r *SPSC[T]) PopBatch(dst []T) int {
 // others a value that was possible a moment ago; always from 0 to Cap.
 func (r *SPSC[T]) Len() int {
 	// head first: tail, read later, is then never behind it.
-	head := r.cons.index.Load()
-	n := r.prod.index.Load() - head
+	head := r.cons.load()
+	n := r.prod.load() - head
 	return int(min(n, r.mask+1))
 }
 
