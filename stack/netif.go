@@ -62,6 +62,7 @@ type Netif struct {
 	addrs   []ifAddr
 	txq     []*pbuf.Pbuf
 	txMax   int
+	waiting []uint32 // connections that wait for room in txq, first come first
 	output  func(ps []*pbuf.Pbuf) int
 	name    string
 	stats   LinkStats
@@ -230,6 +231,31 @@ func (nif *Netif) enqueue(p *pbuf.Pbuf) {
 	if len(nif.txq)%txBurst == 0 {
 		nif.flush()
 	}
+}
+
+// busy reports whether the port is so far behind that connections should hold
+// their segments back: acknowledgements and datagrams keep half the queue.
+func (nif *Netif) busy() bool { return len(nif.txq) >= nif.txMax/2 }
+
+// await has a connection's Output called when the port has caught up.
+func (nif *Netif) await(t *TCP) {
+	if t.flags&tfAwaitsPort == 0 {
+		t.flags |= tfAwaitsPort
+		nif.waiting = append(nif.waiting, t.id)
+	}
+}
+
+// resume lets the connections that wait send again, each once.
+func (nif *Netif) resume() {
+	n, i := len(nif.waiting), 0
+	for ; i < n && !nif.busy(); i++ {
+		t := nif.s.pcb(nif.waiting[i])
+		if t.s != nil && t.flags&tfAwaitsPort != 0 {
+			t.flags &^= tfAwaitsPort
+			_ = t.Output() // may wait again, at the end
+		}
+	}
+	nif.waiting = nif.waiting[:copy(nif.waiting, nif.waiting[i:])]
 }
 
 // flush offers the queued frames to the port; what it refuses stays, in order.

@@ -132,14 +132,23 @@ func (s *Stack) Flush(now int64) {
 		if len(nif.txq) != 0 {
 			nif.flush()
 		}
+		if len(nif.waiting) != 0 && !nif.busy() {
+			nif.resume()
+			nif.flush()
+		}
 	}
 }
 
-// NextTimeout is when Poll wants to be called next, or Forever. It may be
-// early, never late by more than a tick of the wheel.
+// NextTimeout is when Poll and Flush want to be called next, or Forever. It
+// may be early, never late by more than a tick of the wheel.
 func (s *Stack) NextTimeout() int64 {
 	if s.loop.Len() != 0 {
 		return s.now
+	}
+	for _, nif := range s.netifs {
+		if len(nif.txq) != 0 || len(nif.waiting) != 0 {
+			return s.now
+		}
 	}
 	next := s.tcp.wheel.next()
 	for i := range s.cyclic {

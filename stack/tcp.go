@@ -80,6 +80,7 @@ const (
 	tfInInput                         // Output waits until the input is done
 	tfDetached                        // the user has closed it
 	tfPeerFin                         // recv(nil) was delivered
+	tfAwaitsPort                      // in its interface's waiting list
 	tfRTO                             // between a timeout and the ACK of all that was sent
 )
 

@@ -42,7 +42,7 @@ func checkInvariants(t testing.TB, s *Stack) {
 }
 
 // nagleFree reports whether nothing but a window can hold what is unsent.
-func (t *TCP) nagleFree() bool { return t.sndNxt == t.sndUna }
+func (t *TCP) nagleFree() bool { return t.sndNxt == t.sndUna && t.flags&tfAwaitsPort == 0 }
 
 func checkSendQueue(t testing.TB, c *TCP, name string) {
 	t.Helper()

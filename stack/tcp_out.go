@@ -44,6 +44,10 @@ func (t *TCP) outputData() bool {
 		if t.nagleHolds(p, g) {
 			break
 		}
+		if t.nif.busy() {
+			t.nif.await(t)
+			return true
+		}
 		if ok = t.sendSegment(p, g); !ok {
 			break
 		}
