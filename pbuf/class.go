@@ -124,10 +124,11 @@ func (c *class) refill() bool {
 	return c.n > 0
 }
 
-// drain makes room on the free list for one more element.
-func (c *class) drain() {
+// drain makes room on the free list for one more element, and reports whether
+// it could. It can't if more buffers are freed than there are.
+func (c *class) drain() bool {
 	if c.backing == nil || c.n == 0 {
-		panic("pbuf: more buffers freed than there are")
+		return false
 	}
 	n := min(c.n, backingBatch)
 	c.n -= n
@@ -135,27 +136,27 @@ func (c *class) drain() {
 		debugForget(c.free[c.n : c.n+n])
 	}
 	c.backing.Drain(c.free[c.n : c.n+n])
+	return true
 }
 
 // put takes a buffer of this pool back.
 func (pl *Pool) put(p *Pbuf) {
-	c := &pl.classes[p.state&stateClass]
-	if c.n == len(c.free) {
-		c.drain()
+	if debug {
+		p.debugFree()
 	}
-	c.push(p)
+	c := &pl.classes[p.state&stateClass]
+	if c.n < len(c.free) || c.drain() {
+		c.push(p)
+	}
+	if debug {
+		c.debugShuffle()
+	}
 }
 
 // push is put with room on the free list.
 func (c *class) push(p *Pbuf) {
-	if debug {
-		p.debugFree()
-	}
 	p.ref = 0
 	c.free[c.n] = addr(p)
 	c.n++
 	c.frees++
-	if debug {
-		c.debugShuffle()
-	}
 }

@@ -39,7 +39,6 @@ func NewPool(cfg Config) (*Pool, error) {
 	rooms := [NumClasses]int{SmallRoom, cfg.DataRoom, cfg.JumboRoom}
 	size := 0
 	for c := range NumClasses {
-		pl.classes[c] = newClass(pl.id, Class(c), counts[c], rooms[c], cfg.Backing[c])
 		if cfg.Backing[c] == nil {
 			size += counts[c] * stride(rooms[c])
 		}
@@ -54,6 +53,7 @@ func NewPool(cfg Config) (*Pool, error) {
 	}
 	next := pl.mem.base
 	for c := range NumClasses {
+		pl.classes[c] = newClass(pl.id, Class(c), counts[c], rooms[c], cfg.Backing[c])
 		if cfg.Backing[c] == nil {
 			next = pl.classes[c].carve(next, stride(rooms[c]))
 		}
@@ -97,8 +97,8 @@ func (pl *Pool) Close() error {
 	}
 	for c := range NumClasses {
 		cl := &pl.classes[c]
-		for cl.backing != nil && cl.n > 0 {
-			cl.drain()
+		for cl.drain() {
+			continue
 		}
 		if debug {
 			debugForget(cl.free[:cl.n])

@@ -1,0 +1,5 @@
+//go:build !pbufdebug
+
+package pbuf_test
+
+const debugBuild = false
