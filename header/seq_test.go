@@ -35,7 +35,7 @@ func TestRFC9293_3_10_7_4_Window(t *testing.T) {
 		require.True(t, start.InWindow(start, n))
 		require.True(t, start.Add(n-1).InWindow(start, n))
 		require.False(t, start.Add(n).InWindow(start, n))
-		require.False(t, (start - 1).InWindow(start, n))
+		require.False(t, (start-1).InWindow(start, n))
 		require.False(t, start.InWindow(start, 0), "a closed window holds nothing")
 	}
 }
