@@ -1,0 +1,56 @@
+package offload
+
+import "strings"
+
+// Caps is the set of offloads that a port has. The zero value is none: then
+// all work is done in software.
+type Caps uint32
+
+// What a port may do. For those with Tx in their name, and for TSO, USO and
+// VLANInsert, the flag of that name in pbuf.Meta orders it for one packet; the
+// others happen on their own.
+const (
+	TxIPCsum   Caps = 1 << iota // fills the IPv4 header checksum
+	TxTCPCsum                   // fills the TCP checksum over a pseudo-header sum
+	TxUDPCsum                   // fills the UDP checksum over a pseudo-header sum
+	RxCsum                      // says of arriving checksums whether they are right
+	TSO4                        // cuts TCP over IPv4 into segments
+	TSO6                        // cuts TCP over IPv6 into segments
+	USO                         // cuts UDP into datagrams
+	LRO                         // joins arriving TCP segments
+	VLANInsert                  // puts a VLAN tag in
+	VLANStrip                   // takes the VLAN tag out, into Meta.VLAN
+	MultiSeg                    // sends chains of buffers
+	RSSHash                     // gives the RSS hash of a packet in Meta.Hash
+	RxTime                      // gives the time of arrival in Pbuf.Time
+
+	numCaps = iota
+)
+
+// TxCsum is all transmit checksums.
+const TxCsum = TxIPCsum | TxTCPCsum | TxUDPCsum
+
+var capNames = [numCaps]string{
+	"TxIPCsum", "TxTCPCsum", "TxUDPCsum", "RxCsum", "TSO4", "TSO6", "USO", "LRO",
+	"VLANInsert", "VLANStrip", "MultiSeg", "RSSHash", "RxTime",
+}
+
+// Has reports whether c includes all of want.
+func (c Caps) Has(want Caps) bool { return c&want == want }
+
+// String lists the offloads, separated by "|"; "none" for the empty set.
+func (c Caps) String() string {
+	if c == 0 {
+		return "none"
+	}
+	var names []string
+	for i, name := range capNames {
+		if c&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if c>>numCaps != 0 {
+		names = append(names, "unknown")
+	}
+	return strings.Join(names, "|")
+}

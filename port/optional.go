@@ -1,0 +1,77 @@
+package port
+
+import (
+	"errors"
+
+	"github.com/shardstack/shardstack/rss"
+)
+
+// Errors of ports. Drivers wrap them; match with errors.Is.
+var (
+	// ErrNotSupported: the device, the kernel or the platform can't do this.
+	ErrNotSupported = errors.New("port: not supported")
+	// ErrConfig: a configuration, or a pool, contradicts itself or the port.
+	ErrConfig = errors.New("port: bad configuration")
+	// ErrQueue: there is no such queue.
+	ErrQueue = errors.New("port: no such queue")
+	// ErrNotAttached: Start, and a queue has no pool.
+	ErrNotAttached = errors.New("port: queue without a pool")
+	// ErrState: the call is too late: the queue is attached, or the port is
+	// started.
+	ErrState = errors.New("port: attached or started already")
+	// ErrClosed: the port is closed.
+	ErrClosed = errors.New("port: closed")
+	// ErrBusy: Close while a thread is still in one of the port's queues.
+	ErrBusy = errors.New("port: queue in use")
+)
+
+// The interfaces below are optional: find them with As, not with a type
+// assertion, so that wrapped ports are seen too.
+
+// RETASetter is a port whose redirection table can be changed. Info reports the
+// new table.
+type RETASetter interface {
+	// SetRETA replaces the table. ErrConfig if the size is not the port's own
+	// or an entry names no queue; ErrState if it is too late.
+	SetRETA(t rss.RETA) error
+}
+
+// KeySetter is a port whose RSS key can be changed. Info reports the new key.
+type KeySetter interface {
+	// SetKey replaces the key. ErrConfig for a zero key; ErrState if it is too
+	// late.
+	SetKey(k rss.Key) error
+}
+
+// Timed is a port that holds frames until a time of the caller's clock, as a
+// simulated wire does. A thread must not sleep beyond NextEvent.
+type Timed interface {
+	// NextEvent is when RxBurst of queue q will have a frame, in nanoseconds of
+	// the clock that is passed to it; a time in the past if it has one now,
+	// math.MaxInt64 if none is on its way. Only the thread that owns q may call
+	// it.
+	NextEvent(q int) int64
+}
+
+// Wrapper is a port that passes its calls on to another one.
+type Wrapper interface {
+	Port
+	// Unwrap is the port inside.
+	Unwrap() Port
+}
+
+// As finds T, one of the optional interfaces or a driver's own type, in p or in
+// the ports that p wraps.
+func As[T any](p Port) (T, bool) {
+	for {
+		if t, ok := p.(T); ok {
+			return t, true
+		}
+		w, ok := p.(Wrapper)
+		if !ok {
+			var none T
+			return none, false
+		}
+		p = w.Unwrap()
+	}
+}
