@@ -39,8 +39,7 @@ func pinned(core int, f func()) <-chan error {
 func duo(b *testing.B, produce, consume func()) {
 	b.Helper()
 	cores := testenv.Cores(b, 2)
-	ready, done := make(chan struct{}), pinned(cores[1], func() {})
-	require.NoError(b, <-done)
+	ready := make(chan struct{})
 	consumer := pinned(cores[1], func() { <-ready; consume() })
 	b.ResetTimer()
 	producer := pinned(cores[0], func() { close(ready); produce() })
@@ -65,21 +64,72 @@ func benchSPSC[T any](b *testing.B, batch int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/element")
 }
 
-// packet stands for a small message.
-type packet struct {
-	addr uintptr
-	kind uint32
-	n    uint32
-	now  int64
-}
+// message stands for a small struct without pointers.
+type message [3]uint64
 
 func BenchmarkSPSC(b *testing.B) {
 	for _, batch := range []int{1, 8, 32, 128} {
 		b.Run(fmt.Sprintf("uint64/batch=%d", batch), func(b *testing.B) { benchSPSC[uint64](b, batch) })
-		b.Run(fmt.Sprintf("struct/batch=%d", batch), func(b *testing.B) { benchSPSC[packet](b, batch) })
-		b.Run(fmt.Sprintf("pointer/batch=%d", batch), func(b *testing.B) { benchSPSC[*packet](b, batch) })
+		b.Run(fmt.Sprintf("struct/batch=%d", batch), func(b *testing.B) { benchSPSC[message](b, batch) })
+		b.Run(fmt.Sprintf("pointer/batch=%d", batch), func(b *testing.B) { benchSPSC[*message](b, batch) })
 	}
-	b.Run("uint64/single", func(b *testing.B) { benchSingle(b) })
+	b.Run("uint64/single", benchSingle)
+}
+
+// BenchmarkSPSCOneThread is what the code costs without the journeys of cache
+// lines: one thread pushes a batch and pops it.
+func BenchmarkSPSCOneThread(b *testing.B) {
+	for _, batch := range []int{1, 8, 32, 128} {
+		b.Run(fmt.Sprintf("uint64/batch=%d", batch), func(b *testing.B) { benchOneThread[uint64](b, batch) })
+		b.Run(fmt.Sprintf("pointer/batch=%d", batch), func(b *testing.B) { benchOneThread[*message](b, batch) })
+	}
+}
+
+func benchOneThread[T any](b *testing.B, batch int) {
+	r := newSPSC[T](b, benchCapacity)
+	v := make([]T, batch)
+	b.ReportAllocs()
+	for left := b.N; left > 0; left -= batch {
+		r.PushBatch(v)
+		r.PopBatch(v)
+	}
+}
+
+// BenchmarkBell is what a producer pays for a consumer that is awake, and both
+// together for one sleep.
+func BenchmarkBell(b *testing.B) {
+	var bell Bell
+	b.Run("awake", func(b *testing.B) {
+		for range b.N {
+			bell.Ring()
+		}
+	})
+	b.Run("asleep", func(b *testing.B) {
+		for range b.N {
+			bell.Arm()
+			bell.Ring()
+			bell.Disarm()
+		}
+	})
+}
+
+// BenchmarkSnapshot is for a T of 512 bytes.
+func BenchmarkSnapshot(b *testing.B) {
+	type stats [64]uint64
+	var snap Snapshot[stats]
+	var s stats
+	b.Run("publish", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			snap.Publish(&s)
+		}
+	})
+	b.Run("load", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			snap.Load(&s)
+		}
+	})
 }
 
 // benchSingle moves b.N elements with Push and Pop.
