@@ -1,0 +1,171 @@
+package shard
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/shardstack/shardstack/affinity"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// clockBase makes the clock start near a second: stacks take time 0 for "not
+// set".
+var clockBase = time.Now().Add(-time.Second)
+
+// Now reads the clock of all shards: monotonic, ns, from about a second at the
+// start of the process. Any thread.
+func Now() int64 { return int64(time.Since(clockBase)) }
+
+// main is the shard's goroutine. ready is told how Init went.
+func (s *Shard) main(ready chan<- error) {
+	// Never unlocked: the thread is pinned, and ends with the goroutine.
+	runtime.LockOSThread()
+	s.enter()
+	s.pool.BindThread()
+	returned := false
+	defer func() {
+		if !returned {
+			s.g.fail(panicError(s.id, recover()))
+		}
+		s.end()
+		if !returned && !s.started {
+			ready <- s.g.Err()
+		}
+		s.g.running.Done()
+	}()
+	if err := s.begin(); err != nil {
+		ready <- err
+	} else {
+		s.started = true
+		ready <- nil
+		s.run()
+	}
+	returned = true
+}
+
+// begin pins the thread and calls Init.
+func (s *Shard) begin() error {
+	if s.core >= 0 {
+		if err := affinity.Pin(s.core); err != nil {
+			return err
+		}
+	}
+	s.now = Now()
+	s.stack.SetNow(s.now)
+	if fn := s.g.cfg.Init; fn != nil {
+		return fn(s)
+	}
+	return nil
+}
+
+// end is the last that happens on the shard's thread.
+func (s *Shard) end() {
+	for i := len(s.onStop) - 1; i >= 0; i-- {
+		if err := guard(s.id, s.onStop[i]); err != nil {
+			s.g.fail(err)
+		}
+	}
+	s.onStop = nil
+	s.publish(Now())
+	s.mail.close(s.g.whyStopped())
+	s.pool.UnbindThread()
+	s.leave()
+}
+
+// run polls until the group stops.
+func (s *Shard) run() {
+	policy, spin := s.g.cfg.Idle, int64(s.g.cfg.IdleSpin)
+	s.busyAt = Now()
+	for !s.g.stopping.IsSet() {
+		now := Now()
+		s.account(now)
+		if s.round(now) != 0 {
+			s.busyAt = now
+			continue
+		}
+		switch {
+		case policy == Spin:
+		case policy == Park, now-s.busyAt >= spin:
+			s.park()
+		}
+	}
+}
+
+// round does everything once and returns how much there was to do.
+func (s *Shard) round(now int64) (work int) {
+	s.now = now
+	s.stack.SetNow(now)
+	for i := range s.ports {
+		work += s.receive(&s.ports[i], now)
+	}
+	if s.posted.IsSet() {
+		s.posted.Clear() // before looking: who pushes from here on sets it again
+		work += s.meshIn(now)
+		work += s.readMail()
+	}
+	for _, p := range s.pollers {
+		work += p.Poll(now)
+	}
+	s.stack.Poll(now)
+	work += s.transmit(now)
+	s.meshOut(work)
+	s.prevBusy = work != 0
+	s.n.Rounds++
+	if work != 0 {
+		s.n.BusyRounds++
+	}
+	if now-s.snapAt >= snapshotEvery {
+		s.publish(now)
+	}
+	return work
+}
+
+// receive takes a burst from each of the shard's queues of a port and gives the
+// stack what is its own.
+func (s *Shard) receive(sp *shardPort, now int64) (work int) {
+	for _, q := range sp.queues {
+		n := sp.port.RxBurst(q, now, s.burst)
+		if n == 0 {
+			continue
+		}
+		work += n
+		s.n.RxBursts++
+		s.n.RxPackets += uint64(n)
+		ps := s.burst[:n]
+		if !sp.steer.pass {
+			ps = s.steer(sp, ps)
+		}
+		s.stack.Input(sp.nif, now, ps)
+	}
+	return work
+}
+
+// steer hands packets of other shards over and returns the others, in order.
+func (s *Shard) steer(sp *shardPort, ps []*pbuf.Pbuf) []*pbuf.Pbuf {
+	own := ps[:0]
+	for _, p := range ps {
+		home := sp.steer.home(p, s.id)
+		if home == s.id {
+			own = append(own, p)
+			continue
+		}
+		p.Netif = sp.nif.Index()
+		s.hand(&s.lanes[s.laneTo(home)], p, meshInput)
+	}
+	return own
+}
+
+// transmit flushes the stack and sends frames of shards without a queue. It
+// returns how many frames left.
+func (s *Shard) transmit(now int64) (work int) {
+	before := s.n.TxPackets
+	for i := range s.ports {
+		sp := &s.ports[i]
+		sp.refused = false
+		if sp.relay.Len() != 0 {
+			s.sendRelay(sp, now)
+		}
+	}
+	s.stack.Flush(now)
+	return int(s.n.TxPackets - before)
+}

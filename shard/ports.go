@@ -1,0 +1,62 @@
+package shard
+
+import (
+	"errors"
+
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/rss"
+	"github.com/shardstack/shardstack/stack"
+)
+
+// Outgoing connections land at home: of the ephemeral ports, a shard uses those
+// for which the hash of the replies leads to itself (package rss). Two shards
+// never have one in common for the same remote end, so they need not agree.
+
+// setHooks adds to a shard's hooks what a group needs.
+func (s *Shard) setHooks(h *stack.Hooks) {
+	h.NeighborLearned = s.onLearned(h.NeighborLearned)
+	if h.TCPPort == nil && s.g.many() {
+		h.TCPPort = s.ownPort
+	}
+}
+
+// many reports whether the group has, or will have, more than one shard.
+func (g *Group) many() bool { return len(g.steer) > 0 && g.steer[0].shards > 1 }
+
+// newSolver makes the solver for the ephemeral ports of shard id; nil if none
+// leads to it.
+func newSolver(st *steering, id int, cfg *stack.TCPConfig) (*rss.Solver, error) {
+	lo, hi := cfg.PortMin, cfg.PortMax
+	def(&lo, 32768)
+	def(&hi, 65535)
+	v, err := rss.NewSolver(st.hasher, st.table, uint16(id), lo, hi)
+	if errors.Is(err, rss.ErrNoPort) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// ownPort is the hook that chooses ephemeral ports: number attempt of those
+// that lead packets from remote:rport to this shard, 0 if there are none.
+func (s *Shard) ownPort(local, remote header.Addr, rport uint16, attempt uint32) uint16 {
+	sp := &s.ports[max(s.portOf(local), 0)]
+	if sp.solver == nil {
+		return 0
+	}
+	return sp.solver.Port(remote, local, rport, attempt)
+}
+
+// portOf is the index of the port with a local address, -1 if it is on none.
+func (s *Shard) portOf(local header.Addr) int {
+	if len(s.ports) == 1 {
+		return 0
+	}
+	for i := range s.ports {
+		for _, a := range s.ports[i].addrs {
+			if a == local {
+				return i
+			}
+		}
+	}
+	return -1
+}
