@@ -204,6 +204,24 @@ func TestFreeBatchOfAllSorts(t *testing.T) {
 	require.Equal(t, 1, b.ForeignLen())
 }
 
+// Buffers of one class look alike but for whose they are.
+func TestFreeBatchTellsHomesApart(t *testing.T) {
+	a, b := pbuftest.NewPool(t, pbuf.Config{}), pbuftest.NewPool(t, pbuf.Config{})
+	var ps []*pbuf.Pbuf
+	for range 2 {
+		for _, pl := range []*pbuf.Pool{a, a, b} {
+			ps = append(ps, pl.Alloc(pbuf.LayerRaw, 1, pbuf.KindRAM))
+		}
+	}
+	require.True(t, pbuf.Handover(ps[1], b.ID()))
+	require.True(t, pbuf.Handover(ps[5], a.ID()))
+	pbuf.FreeBatch(ps)
+	require.Equal(t, a.Cap(pbuf.ClassSmall)-1, a.Avail(pbuf.ClassSmall))
+	require.Equal(t, b.Cap(pbuf.ClassSmall)-1, b.Avail(pbuf.ClassSmall))
+	require.Equal(t, 1, a.ForeignLen())
+	require.Equal(t, 1, b.ForeignLen())
+}
+
 func TestCB(t *testing.T) {
 	pl := pbuftest.NewPool(t, pbuf.Config{})
 	type state struct {

@@ -128,4 +128,13 @@ func TestLastFreedIsUsedFirst(t *testing.T) {
 	require.Same(t, b, pl.Alloc(pbuf.LayerRaw, 10, pbuf.KindRAM))
 	a.Free()
 	b.Free()
+
+	var ps [3]*pbuf.Pbuf
+	pl.AllocBatch(ps[:])
+	pbuf.FreeBatch(ps[:])
+	var again [2]*pbuf.Pbuf
+	pl.AllocBatch(again[:])
+	require.Same(t, ps[2], again[0])
+	require.Same(t, ps[1], again[1])
+	pbuf.FreeBatch(again[:])
 }

@@ -15,7 +15,7 @@
 // which is what rte_pktmbuf_pool_create makes with a private area of PbufSize
 // bytes. Elements start on a cache line, and the distance between two is an odd
 // number of lines, so that the hot lines of a pool spread over all sets of the
-// cache. The header holds addresses as uintptr: the collector does not scan the
+// cache. The layout needs addresses of 64 bits. The header holds addresses as uintptr: the collector does not scan the
 // mapping, and storing a link costs no write barrier.
 //
 // # Chains and references
@@ -28,9 +28,11 @@
 //
 // A KindRef buffer has a header and no bytes of its own. Its payload is in a
 // Region (application memory outside the Go heap, made by NewRegion) or in
-// another buffer (after Split), and it keeps that alive. The data room of such
+// another buffer (after Split), and it keeps that memory. The data room of such
 // an element is unused; its first word links to the other buffer. Neither the
-// mbuf area nor the control block is touched for this.
+// mbuf area nor the control block is touched for this. Keeping a buffer's
+// memory is not a reference to the buffer: that one may be freed before, with
+// its chain, and only its element stays out until the last link is gone.
 //
 // # Threads
 //

@@ -72,7 +72,6 @@ func (pl *Pool) Return(ps []*Pbuf) {
 		if debug {
 			p.debugReturn(pl)
 		}
-		p.at = p.home
 		if p.state&stateRef != 0 {
 			pl.unlink(p)
 		}

@@ -53,6 +53,7 @@ func TestQueueAgainstSlice(t *testing.T) {
 			q.PushFront(want[0])
 		case op == 2:
 			require.Same(t, want[0], q.Pop())
+			require.Nil(t, want[0].QNext())
 			want[0].Free()
 			want = want[1:]
 		case op == 3:
@@ -63,6 +64,7 @@ func TestQueueAgainstSlice(t *testing.T) {
 			q.InsertAfter(nil, want[0])
 		case op == 5 && i+1 < len(want):
 			require.Same(t, want[i+1], q.RemoveAfter(at))
+			require.Nil(t, want[i+1].QNext())
 			want[i+1].Free()
 			want = slices.Delete(want, i+1, i+2)
 		case op == 6:

@@ -69,8 +69,10 @@ func (pl *Pool) allocHeader(payload uintptr, n int) *Pbuf {
 	if debug {
 		pl.assertOwner()
 	}
-	p := pl.allocRAM(0, 0)
-	if p == nil {
+	var p *Pbuf
+	if c := &pl.classes[ClassSmall]; c.n > 0 {
+		p = c.pop(0, 0)
+	} else if p = pl.allocRAM(0, 0); p == nil {
 		return nil
 	}
 	p.kind = KindRef
