@@ -20,6 +20,7 @@ type Doorbell struct {
 	fd    int
 	open  bool
 	armed bool
+	count [8]byte // what is read from the eventfd
 }
 
 // Open makes the eventfd. ErrNotSupported where there is none. An open doorbell
@@ -65,7 +66,7 @@ func (d *Doorbell) Disarm() {
 func (d *Doorbell) disarm() {
 	d.armed = false
 	if d.bell.Disarm() {
-		drain(d.fd)
+		drain(d.fd, d.count[:])
 	}
 }
 

@@ -28,11 +28,11 @@ func signal(fd int) {
 	}
 }
 
-// drain makes the eventfd unreadable. EAGAIN says that it is.
-func drain(fd int) {
-	var b [8]byte
+// drain makes the eventfd unreadable by reading its counter. EAGAIN says that it
+// is.
+func drain(fd int, count []byte) {
 	for {
-		if _, err := unix.Read(fd, b[:]); err != unix.EINTR {
+		if _, err := unix.Read(fd, count); err != unix.EINTR {
 			return
 		}
 	}
