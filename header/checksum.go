@@ -2,10 +2,6 @@ package header
 
 import "math/bits"
 
-// Sums in this package are 16-bit ones-complement sums of big-endian words
-// (RFC 1071), running and not complemented: 0 to start with, 0xffff once a
-// right checksum is included, and the checksum field is ^sum.
-
 // fold reduces a sum of 16, 32 or 64-bit words to 16 bits: x plus x turned by
 // half its width has the sum of both halves, with its carry added back, in the
 // upper half.

@@ -21,6 +21,15 @@
 // package allocates, keeps a reference, or has state: all functions may be
 // called by any thread that owns the bytes.
 //
+// Sums are 16-bit ones-complement sums of big-endian words (RFC 1071), running
+// and not complemented: 0 to start with, 0xffff once a right checksum is
+// included; the checksum field is ^sum. A TCP segment is right if
+//
+//	header.Checksum(segment, header.PseudoHeader(src, dst, header.ProtoTCP, n)) == 0xffff
+//
+// On amd64 they are computed with AVX-512 or AVX2 where CPU and system have it,
+// elsewhere, and with the build tag purego, in Go.
+//
 // Numbers are in host order on this side of the accessors, lengths and offsets
 // in bytes, except where a field's own name says otherwise (IHL, DataOffset).
 package header

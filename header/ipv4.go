@@ -58,10 +58,12 @@ func (h *IPv4) VerifyChecksum(hdr []byte) bool {
 
 // sum returns the ones-complement sum of the 20 bytes.
 func (h *IPv4) sum() uint16 {
-	v := binary.BigEndian.Uint64(h[0:8])
-	w := binary.BigEndian.Uint64(h[8:16])
-	s := v>>32 + v&0xffffffff + w>>32 + w&0xffffffff + uint64(binary.BigEndian.Uint32(h[16:20]))
-	return fold(s)
+	return sum20(binary.BigEndian.Uint64(h[0:8]), binary.BigEndian.Uint64(h[8:16]), binary.BigEndian.Uint32(h[16:20]))
+}
+
+// sum20 returns the ones-complement sum of 20 bytes given as numbers.
+func sum20(a, b uint64, c uint32) uint16 {
+	return fold(a>>32 + a&0xffffffff + b>>32 + b&0xffffffff + uint64(c))
 }
 
 // Version returns the version, 4 past the gate.
@@ -132,6 +134,11 @@ func (h *IPv4) SetID(id uint16) { binary.BigEndian.PutUint16(h[4:6], id) }
 // SetFrag sets flags and fragment offset; off is in bytes and a multiple of 8
 // (its three low bits are dropped).
 func (h *IPv4) SetFrag(off uint16, more, dont bool) {
+	binary.BigEndian.PutUint16(h[6:8], fragField(off, more, dont))
+}
+
+// fragField puts flags and offset together (RFC 791 3.1).
+func fragField(off uint16, more, dont bool) uint16 {
 	v := off >> 3
 	if more {
 		v |= ipv4MF
@@ -139,7 +146,7 @@ func (h *IPv4) SetFrag(off uint16, more, dont bool) {
 	if dont {
 		v |= ipv4DF
 	}
-	binary.BigEndian.PutUint16(h[6:8], v)
+	return v
 }
 
 // SetTTL sets the time to live.
@@ -192,20 +199,20 @@ type IPv4Fields struct {
 
 // Encode fills the 20 bytes and their checksum. A header with options
 // (HdrLen over 20) needs FillChecksum once the options are written.
+//
+// It puts the header together in registers: reading back single fields just
+// written, for the checksum, would wait for the stores.
 func (h *IPv4) Encode(f *IPv4Fields) {
 	ihl := f.HdrLen >> 2
 	if ihl == 0 {
 		ihl = IPv4Len / 4
 	}
-	h[0] = 4<<4 | ihl
-	h[1] = f.TOS
-	h.SetTotalLen(f.TotalLen)
-	h.SetID(f.ID)
-	h.SetFrag(f.FragOffset, f.MoreFragments, f.DontFragment)
-	h[8] = f.TTL
-	h[9] = uint8(f.Protocol)
-	h.SetSrc(f.Src)
-	h.SetDst(f.Dst)
-	h.SetChecksum(0)
-	h.SetChecksum(^h.sum())
+	frag := fragField(f.FragOffset, f.MoreFragments, f.DontFragment)
+	a := uint64(4<<4|ihl)<<56 | uint64(f.TOS)<<48 | uint64(f.TotalLen)<<32 | uint64(f.ID)<<16 | uint64(frag)
+	b := uint64(f.TTL)<<56 | uint64(f.Protocol)<<48 | uint64(f.Src.Uint32())
+	c := f.Dst.Uint32()
+	check := ^sum20(a, b, c)
+	binary.BigEndian.PutUint64(h[0:8], a)
+	binary.BigEndian.PutUint64(h[8:16], b|uint64(check)<<32)
+	binary.BigEndian.PutUint32(h[16:20], c)
 }

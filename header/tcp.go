@@ -140,13 +140,9 @@ func (h *TCP) Encode(f *TCPFields) {
 	if n == 0 {
 		n = TCPLen
 	}
-	h.SetSrcPort(f.SrcPort)
-	h.SetDstPort(f.DstPort)
-	h.SetSeq(f.Seq)
-	h.SetAck(f.Ack)
-	h[12] = n >> 2 << 4
-	h[13] = uint8(f.Flags)
-	h.SetWindow(f.Window)
-	h.SetChecksum(f.Checksum)
-	h.SetUrgent(f.Urgent)
+	a := uint64(f.SrcPort)<<48 | uint64(f.DstPort)<<32 | uint64(f.Seq)
+	b := uint64(f.Ack)<<32 | uint64(n>>2)<<28 | uint64(f.Flags)<<16 | uint64(f.Window)
+	binary.BigEndian.PutUint64(h[0:8], a)
+	binary.BigEndian.PutUint64(h[8:16], b)
+	binary.BigEndian.PutUint32(h[16:20], uint32(f.Checksum)<<16|uint32(f.Urgent))
 }

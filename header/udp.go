@@ -68,8 +68,6 @@ type UDPFields struct {
 
 // Encode fills the whole header.
 func (h *UDP) Encode(f *UDPFields) {
-	h.SetSrcPort(f.SrcPort)
-	h.SetDstPort(f.DstPort)
-	h.SetLength(f.Length)
-	h.SetChecksum(f.Checksum)
+	v := uint64(f.SrcPort)<<48 | uint64(f.DstPort)<<32 | uint64(f.Length)<<16 | uint64(f.Checksum)
+	binary.BigEndian.PutUint64(h[0:8], v)
 }
