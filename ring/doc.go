@@ -8,13 +8,16 @@
 //
 // # Cost
 //
-// Go's atomics are sequentially consistent. Their loads are plain loads on
-// amd64, their stores are XCHG and their additions LOCK XADD, some 20 cycles
-// each. SPSC pays one such store for a batch, whatever its size, on each side.
-// What is left is cache lines that travel between cores: a slot's line once
-// there and once back, and an index line each time one side has to look at how
-// far the other is. Each side therefore keeps the other's index as it last saw
-// it and looks again only when that is not enough.
+// Go's atomics are sequentially consistent. On amd64 their loads are plain
+// loads; their stores (XCHG) and additions (LOCK XADD) wait until all earlier
+// stores have reached the cache. SPSC pays for one such store a batch on each
+// side, whatever the size of the batch. What is left is cache lines that travel
+// between cores: a slot's line there and back, and an index's line each time one
+// side has to look at how far the other is. So each side keeps the other's index
+// as it last saw it and looks again only when that is not enough.
+//
+// One by one is the worst case: both lines travel for each element. Push in
+// batches, and pop with a large dst.
 //
 // # False sharing
 //

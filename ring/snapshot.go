@@ -14,14 +14,13 @@ import (
 //
 // It is a triple buffer. The writer fills a buffer of its own and exchanges it
 // for the middle one in one atomic step; readers, one at a time, exchange theirs
-// for the middle one if that is newer, and copy. So the writer neither waits
-// nor retries: a Publish is a plain copy of T and one exchange, however many
-// read (a seqlock that is clean under the race detector would pay an atomic
-// store, some 20 cycles, per word). Readers wait for each other's copy only.
+// for the middle one if that is newer, and copy. So the writer neither waits nor
+// retries: a Publish is a plain copy of T and one exchange, however many read. A
+// seqlock, to be clean under the race detector, would need an atomic store for
+// each word of T. Readers wait for each other's copy only.
 //
-// The price is space: three T, each padded, and one more pad, so 3*(sizeof(T)+
-// PadSize)+~3*PadSize bytes. If T holds pointers, a snapshot keeps what the
-// last three published hold.
+// The price is space: 3*(sizeof(T)+8) bytes and some 6*PadSize of padding. If T
+// holds pointers, a snapshot keeps alive what the last three published hold.
 type Snapshot[T any] struct {
 	_ noCopy
 

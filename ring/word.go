@@ -44,11 +44,11 @@ func (s *State[S]) Move(from, to S) bool {
 	return s.v.CompareAndSwap(uint32(from), uint32(to))
 }
 
-// Counter is a count that any thread may add to and read. Adding costs some 20
-// cycles where one thread does it, and a cache line's journey where several do:
-// the data path counts in plain fields of the shard and publishes them with a
-// Snapshot. A Counter is one word without padding, so that those that one
-// thread writes can lie together; put a Pad between groups.
+// Counter is a count that any thread may add to and read. Adding is a locked
+// instruction, and a cache line's journey where several threads do it: the data
+// path counts in plain fields of the shard and publishes them with a Snapshot.
+// A Counter is one word without padding, so that those that one thread writes
+// can lie together; put a Pad between groups. The zero value is 0.
 type Counter struct {
 	_ noCopy
 	v atomic.Uint64
