@@ -30,6 +30,8 @@ type Config struct {
 	Forward bool
 	// ARP sets up neighbour resolution.
 	ARP ARPConfig
+	// Reassembly sets up the reassembly of fragments.
+	Reassembly ReassemblyConfig
 	// TCP sets up TCP.
 	TCP TCPConfig
 }
@@ -45,6 +47,16 @@ type ARPConfig struct {
 	Retries int
 	// Size is the most neighbours kept. Default 1024.
 	Size int
+}
+
+// ReassemblyConfig sets up the reassembly of IP packets (RFC 1122 3.3.2).
+type ReassemblyConfig struct {
+	// Timeout of an incomplete packet. Default 60 s, range 1 … 120 s (RFC 1122
+	// 3.3.2 wants 60 to 120; lwIP has 15).
+	Timeout time.Duration
+	// MaxBuffers is how many buffers may wait. When there are more, the oldest
+	// incomplete packets go. Default: a quarter of the pool's standard buffers.
+	MaxBuffers int
 }
 
 // TCPConfig sets up TCP. Durations have a resolution of about 0.26 ms (one
@@ -108,6 +120,7 @@ func (c *Config) setDefaults() {
 	def(&c.ARP.QueueLen, 8)
 	def(&c.ARP.Retries, 5)
 	def(&c.ARP.Size, 1024)
+	def(&c.Reassembly.Timeout, 60*time.Second)
 	t := &c.TCP
 	def(&t.RecvBuf, 256<<10)
 	def(&t.SendBuf, 256<<10)
@@ -141,6 +154,14 @@ func (c *Config) Validate() error {
 	switch {
 	case d.Pool == nil:
 		return bad("Pool is nil")
+	case d.ARP.MaxAge < time.Second || d.ARP.MaxAge > 24*time.Hour:
+		return bad("ARP.MaxAge %v outside 1 s … 24 h", d.ARP.MaxAge)
+	case d.ARP.QueueLen < 1 || d.ARP.Retries < 1 || d.ARP.Retries > 255 || d.ARP.Size < 1 || d.ARP.Size > 1<<20:
+		return bad("ARP: want QueueLen ≥ 1, 1 ≤ Retries ≤ 255, 1 ≤ Size ≤ 2^20")
+	case d.Reassembly.Timeout < time.Second || d.Reassembly.Timeout > 120*time.Second:
+		return bad("Reassembly.Timeout %v outside 1 … 120 s", d.Reassembly.Timeout)
+	case d.Reassembly.MaxBuffers < 0:
+		return bad("Reassembly.MaxBuffers %d", d.Reassembly.MaxBuffers)
 	case t.RecvBuf < 536 || t.RecvBuf > 1<<30:
 		return bad("TCP.RecvBuf %d outside 536 … 1 GiB", t.RecvBuf)
 	case t.NoWindowScale && t.RecvBuf > 65535:

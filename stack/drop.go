@@ -32,7 +32,10 @@ const (
 	DropIPFragMem       // reassembly ran out of memory
 	DropIPNeedsFrag     // too big and DF is set
 	DropIPSourceRoute   // source-routed packets are refused
-	DropIPForwardLoop   // would leave where it came from, or a link broadcast
+	DropIPForwardLoop   // would leave where it came from, or may not be forwarded
+	DropIPLinkGroup     // unicast packet in a broadcast or multicast frame (RFC 1122 3.3.6)
+	DropIPFragDuplicate // the same fragment again
+	DropIPTooLong       // outgoing: over 65,535 bytes
 
 	DropICMPMalformed
 	DropICMPChecksum
@@ -70,7 +73,7 @@ var dropNames = [NumDropReasons]string{
 	"arp_malformed", "arp_queue_full", "arp_unresolved", "neighbor_table_full",
 	"ip_malformed", "ip_checksum", "ip_bad_source", "ip_not_for_us", "ip_ttl", "ip_unknown_proto",
 	"ip_no_route", "ip_frag_malformed", "ip_frag_timeout", "ip_frag_mem", "ip_needs_frag",
-	"ip_source_route", "ip_forward_loop",
+	"ip_source_route", "ip_forward_loop", "ip_link_group", "ip_frag_duplicate", "ip_too_long",
 	"icmp_malformed", "icmp_checksum", "icmp_ignored",
 	"udp_malformed", "udp_checksum", "udp_no_port", "udp_bad_dest",
 	"tcp_malformed", "tcp_checksum", "tcp_bad_dest", "tcp_no_conn", "tcp_backlog", "tcp_mem",

@@ -42,6 +42,7 @@ func (s *Stack) ethernetInput(nif *Netif, p *pbuf.Pbuf) {
 			return
 		}
 	}
+	p.L2Len = uint8(hdr)
 	switch typ {
 	case header.EtherTypeIPv4:
 		p.RemoveHeader(hdr)

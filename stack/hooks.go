@@ -34,8 +34,8 @@ type Hooks struct {
 	// sent. Nil: the request is sent.
 	NeighborProbe func(nif *Netif, target header.Addr) bool
 	// NeighborLearned is told that nif's neighbour addr has this MAC, whenever
-	// that is new. A group of shards tells the others with
-	// Stack.LearnNeighbor.
+	// that is new, or is the answer to a request, which may have been another
+	// shard's. A group of shards tells the others with Stack.LearnNeighbor.
 	NeighborLearned func(nif *Netif, addr header.Addr, mac header.MAC)
 
 	// IP4Input sees each IPv4 packet after the header gate, payload at the IP
@@ -47,6 +47,13 @@ type Hooks struct {
 	// IP4CanForward says whether a packet to dst may be forwarded: 1 yes, 0
 	// no, -1 the stack decides. (LWIP_HOOK_IP4_CANFORWARD)
 	IP4CanForward func(p *pbuf.Pbuf, dst header.Addr) int
+
+	// Steer is offered packets whose ports the NIC could not see, payload at the
+	// Ethernet header: reassembled datagrams, and ICMP errors about a flow. hash
+	// is what the NIC would have computed for the flow's incoming packets. True:
+	// eaten, to be given to Input of the shard whose flow it is. Nil: the packet
+	// stays here.
+	Steer func(nif *Netif, p *pbuf.Pbuf, hash uint32) bool
 
 	// TCPISN gives the initial sequence number of a connection. Nil: RFC 6528
 	// with SipHash-2-4. (LWIP_HOOK_TCP_ISN)
@@ -78,6 +85,8 @@ type Hooks struct {
 	// free. 0: no port left. Nil: RFC 6056 algorithm 3 over the configured
 	// range. Shards set this to the port solver of package rss.
 	TCPPort func(local, remote header.Addr, rport uint16, attempt uint32) uint16
+	// UDPPort is TCPPort for connected UDP PCBs that are not bound.
+	UDPPort func(local, remote header.Addr, rport uint16, attempt uint32) uint16
 	// TCPLookup finds the connection or listener for a segment for which the
 	// flow table has none. Nil or nil result: the listeners decide.
 	TCPLookup func(local header.Addr, lport uint16, remote header.Addr, rport uint16) *TCP

@@ -73,6 +73,7 @@ type ifAddr struct {
 	addr      header.Addr
 	net       prefix
 	broadcast header.Addr // directed broadcast (IPv4), or zero
+	defended  int64       // when another host was last told that it is ours (RFC 5227 2.4)
 	prefix    netip.Prefix
 }
 
@@ -130,6 +131,8 @@ func (nif *Netif) AddAddr(p netip.Prefix) error {
 		a.broadcast = header.AddrFrom4Uint(a.addr.Uint32() | ^uint32(0)>>p.Bits())
 	}
 	nif.addrs = append(nif.addrs, a)
+	nif.s.localAdd(nif, &a)
+	nif.s.arpAddrsChanged()
 	nif.s.pathGen++
 	if nif.up {
 		nif.s.arpAnnounce(nif, a.addr)
@@ -144,6 +147,8 @@ func (nif *Netif) DelAddr(p netip.Prefix) error {
 		if nif.addrs[i].prefix == p {
 			a := nif.addrs[i].addr
 			nif.addrs = removeAt(nif.addrs, i)
+			nif.s.localRebuild()
+			nif.s.arpAddrsChanged()
 			nif.s.pathGen++
 			nif.s.tcpAddrGone(a)
 			return nil
@@ -161,14 +166,7 @@ func (nif *Netif) Addrs() []netip.Prefix {
 	return out
 }
 
-func (nif *Netif) hasAddr(a header.Addr) bool {
-	for i := range nif.addrs {
-		if nif.addrs[i].addr == a {
-			return true
-		}
-	}
-	return false
-}
+func (nif *Netif) hasAddr(a header.Addr) bool { return nif.s.localNetif(a) == nif }
 
 func (nif *Netif) onLink(a header.Addr) bool {
 	for i := range nif.addrs {
@@ -236,6 +234,10 @@ func (nif *Netif) enqueue(p *pbuf.Pbuf) {
 // busy reports whether the port is so far behind that connections should hold
 // their segments back: acknowledgements and datagrams keep half the queue.
 func (nif *Netif) busy() bool { return len(nif.txq) >= nif.txMax/2 }
+
+// Busy reports whether the port is so far behind that an application had better
+// not send datagrams for now; TCP holds back by itself.
+func (nif *Netif) Busy() bool { return nif.busy() }
 
 // await has a connection's Output called when the port has caught up.
 func (nif *Netif) await(t *TCP) {

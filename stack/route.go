@@ -99,14 +99,19 @@ func (s *Stack) findPath(src, dst header.Addr) (path, error) {
 	}
 	var bound *Netif // multicast and broadcast leave by the source's interface
 	if !src.IsUnspecified() {
-		for _, nif := range s.netifs {
-			if nif.hasAddr(src) {
-				bound = nif
-			}
-		}
-		if bound == nil {
+		if bound = s.localNetif(src); bound == nil {
 			return path{}, ErrRoute
 		}
+	}
+	if nif := s.localNetif(dst); nif != nil { // to ourselves
+		if src.IsUnspecified() {
+			src = dst
+		}
+		return path{nif: nif, nextHop: dst, src: src}, nil
+	}
+	group := dst.IsMulticast() || dst.IsBroadcast()
+	if group && bound != nil && bound.up {
+		return bound.pathTo(src, dst, header.Addr{})
 	}
 	for _, nif := range s.netifs {
 		if nif.up && nif.onLink(dst) && (bound == nil || bound == nif) {
@@ -119,13 +124,8 @@ func (s *Stack) findPath(src, dst header.Addr) (path, error) {
 			return r.Netif.pathTo(src, dst, r.gate)
 		}
 	}
-	if dst.IsMulticast() || dst.Uint32() == 0xffffffff && dst.Is4() {
-		if bound == nil && len(s.netifs) > 0 {
-			bound = s.netifs[0]
-		}
-		if bound != nil && bound.up {
-			return bound.pathTo(src, dst, header.Addr{})
-		}
+	if group && bound == nil && len(s.netifs) > 0 && s.netifs[0].up {
+		return s.netifs[0].pathTo(src, dst, header.Addr{})
 	}
 	return path{}, ErrRoute
 }
@@ -133,7 +133,7 @@ func (s *Stack) findPath(src, dst header.Addr) (path, error) {
 // pathTo completes a path that leaves by nif: next hop and source address.
 func (nif *Netif) pathTo(src, dst, gw header.Addr) (path, error) {
 	next := dst
-	if !nif.onLink(dst) && !dst.IsMulticast() {
+	if !nif.onLink(dst) && !dst.IsMulticast() && !dst.IsBroadcast() {
 		if !gw.IsZero() {
 			next = gw
 		}

@@ -27,6 +27,7 @@ type Stack struct {
 
 	netifs []*Netif
 	routes []Route
+	locals localTable
 	// pathGen changes whenever a route, an address or a neighbour goes; cached
 	// paths of another generation are looked up anew.
 	pathGen uint32
@@ -57,6 +58,7 @@ func New(cfg Config) (*Stack, error) {
 	s := &Stack{pool: cfg.Pool, hasher: cfg.Hasher, hooks: cfg.Hooks, cfg: cfg, pathGen: 1}
 	s.rng.seed(binary.LittleEndian.Uint64(cfg.Seed[0:]), binary.LittleEndian.Uint64(cfg.Seed[8:]))
 	s.ipID = s.rng.uint32()
+	s.localInit()
 	s.arpInit()
 	s.reassInit()
 	s.icmpInit()
@@ -193,16 +195,6 @@ func (s *Stack) AddNetif(cfg NetifConfig) (*Netif, error) {
 
 // Netifs are the interfaces in the order they were added.
 func (s *Stack) Netifs() []*Netif { return s.netifs }
-
-// isLocal reports whether a is an address of any interface.
-func (s *Stack) isLocal(a header.Addr) bool {
-	for _, nif := range s.netifs {
-		if nif.hasAddr(a) {
-			return true
-		}
-	}
-	return false
-}
 
 // drop frees a packet and counts why.
 func (s *Stack) drop(p *pbuf.Pbuf, why DropReason) {

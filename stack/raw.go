@@ -1,0 +1,137 @@
+package stack
+
+import (
+	"net/netip"
+
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// RawRecvFunc is shown each packet of the PCB's protocol that is for us
+// (raw_recv_fn), payload at the IP header. True: it has eaten the packet, owns it
+// and must free it; false: it was only looking, and others get it.
+type RawRecvFunc func(arg any, r *Raw, p *pbuf.Pbuf, from netip.Addr) (eaten bool)
+
+// Raw is a raw PCB: it sends and receives IP packets of one protocol (struct
+// raw_pcb). It belongs to its stack's thread.
+type Raw struct {
+	s             *Stack
+	recv          RawRecvFunc
+	arg           any
+	local, remote header.Addr // zero: any
+	proto         header.Protocol
+	ttl, tos      uint8
+}
+
+// NewRaw makes a raw PCB for a protocol (raw_new). Nil: the stack is closed.
+func (s *Stack) NewRaw(proto header.Protocol) *Raw {
+	if s.closed {
+		return nil
+	}
+	r := &Raw{s: s, proto: proto}
+	s.raw = append(s.raw, r)
+	return r
+}
+
+// Close ends the PCB (raw_remove). No callback comes any more.
+func (r *Raw) Close() {
+	s := r.s
+	if s == nil {
+		return
+	}
+	r.s, r.recv = nil, nil
+	for i, x := range s.raw {
+		if x == r {
+			// A new list, because rawInput may be walking the old one.
+			s.raw = append(append(make([]*Raw, 0, len(s.raw)-1), s.raw[:i]...), s.raw[i+1:]...)
+			return
+		}
+	}
+}
+
+// SetArg sets what RawRecvFunc gets as arg; Arg returns it.
+func (r *Raw) SetArg(arg any) { r.arg = arg }
+func (r *Raw) Arg() any       { return r.arg }
+
+// SetRecv sets the function that is shown packets (raw_recv).
+func (r *Raw) SetRecv(fn RawRecvFunc) { r.recv = fn }
+
+// SetTTL and SetTOS set those fields of outgoing packets; TTL 0 is the stack's
+// default.
+func (r *Raw) SetTTL(ttl uint8) { r.ttl = ttl }
+func (r *Raw) SetTOS(tos uint8) { r.tos = tos }
+
+// Bind sets the source of packets sent, and receives only what is sent to it
+// (raw_bind); the unspecified address undoes that. ErrVal: not ours.
+func (r *Raw) Bind(a netip.Addr) error {
+	local := bindAddr(a)
+	if r.s == nil {
+		return ErrClosed
+	}
+	if !local.IsZero() && !r.s.isLocal(local) {
+		return ErrVal
+	}
+	r.local = local
+	return nil
+}
+
+// Connect sets where Send goes, and receives only from there (raw_connect).
+func (r *Raw) Connect(a netip.Addr) error {
+	remote := bindAddr(a)
+	if r.s == nil {
+		return ErrClosed
+	}
+	if !remote.Is4() {
+		return ErrVal
+	}
+	r.remote = remote
+	return nil
+}
+
+// Disconnect undoes Connect (raw_disconnect).
+func (r *Raw) Disconnect() { r.remote = header.Addr{} }
+
+// Send sends a packet, payload behind the IP header, to the remote address
+// (raw_send). It owns p in any case. ErrConn: not connected; otherwise as SendTo.
+func (r *Raw) Send(p *pbuf.Pbuf) error {
+	if r.remote.IsZero() {
+		p.Free()
+		return ErrConn
+	}
+	return r.sendTo(p, r.remote)
+}
+
+// SendTo sends a packet, payload behind the IP header (raw_sendto). It owns p in
+// any case. Errors: ErrVal, ErrRoute, ErrTooLong, ErrMem, ErrClosed.
+func (r *Raw) SendTo(p *pbuf.Pbuf, to netip.Addr) error { return r.sendTo(p, bindAddr(to)) }
+
+func (r *Raw) sendTo(p *pbuf.Pbuf, dst header.Addr) error {
+	if r.s == nil {
+		p.Free()
+		return ErrClosed
+	}
+	if !dst.Is4() {
+		p.Free()
+		return ErrVal
+	}
+	if p = r.s.headerRoom(p); p == nil {
+		return ErrMem
+	}
+	return r.s.ip4Output(p, r.local, dst, r.proto, r.ttl, r.tos)
+}
+
+// rawInput shows a packet, payload at the IP header, to the raw PCBs it matches
+// (raw_input). seen: there is one; eaten: one has taken it.
+func (s *Stack) rawInput(p *pbuf.Pbuf, proto header.Protocol, src, dst header.Addr) (seen, eaten bool) {
+	for _, r := range s.raw {
+		if r.proto != proto || r.recv == nil || !r.local.IsZero() && r.local != dst ||
+			!r.remote.IsZero() && r.remote != src {
+			continue
+		}
+		seen = true
+		if r.recv(r.arg, r, p, src.Netip()) {
+			return true, true
+		}
+	}
+	return seen, false
+}
