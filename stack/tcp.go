@@ -81,6 +81,7 @@ const (
 	tfDetached                        // the user has closed it
 	tfPeerFin                         // recv(nil) was delivered
 	tfAwaitsPort                      // in its interface's waiting list
+	tfSoftError                       // ICMP said that the peer can't be reached
 	tfRTO                             // between a timeout and the ACK of all that was sent
 )
 

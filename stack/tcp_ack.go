@@ -72,6 +72,7 @@ func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 		t.sndNxt = ack
 	}
 	t.nrtx = 0
+	t.flags &^= tfSoftError
 	t.rtt.backoff = 0
 	if t.flags&tfRecovery != 0 {
 		t.recoveryAck(ack, advance)

@@ -18,7 +18,7 @@ func (t *TCP) Bind(ap netip.AddrPort) error {
 		return ErrIsConn
 	}
 	s := t.s
-	local := localAddr(ap.Addr())
+	local := bindAddr(ap.Addr())
 	if !local.IsUnspecified() && !s.isLocal(local) {
 		return ErrVal
 	}
@@ -33,8 +33,8 @@ func (t *TCP) Bind(ap netip.AddrPort) error {
 	return nil
 }
 
-// localAddr turns any form of "any" into the zero Addr.
-func localAddr(a netip.Addr) header.Addr {
+// bindAddr turns any form of "any" into the zero Addr.
+func bindAddr(a netip.Addr) header.Addr {
 	if !a.IsValid() || a.IsUnspecified() {
 		return header.Addr{}
 	}
@@ -120,7 +120,7 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 		return ErrIsConn
 	}
 	s := t.s
-	remote := localAddr(to.Addr())
+	remote := bindAddr(to.Addr())
 	if remote.IsZero() || remote.IsMulticast() || remote.Uint32() == 0xffffffff || to.Port() == 0 {
 		return ErrVal // RFC 1122 4.2.3.10
 	}

@@ -36,6 +36,10 @@ func (t *TCP) outputData() bool {
 	wnd := min(t.sndWnd, t.cc.Cwnd)
 	for p := t.unsent; p != nil; p = t.unsent {
 		g := seg(p)
+		if g.n > uint32(t.mss) && !t.splitSegment(p, uint32(t.mss)) { // the path MTU has shrunk
+			ok = false
+			break
+		}
 		if inFlight := g.seq.Sub(t.sndUna); g.n != 0 && inFlight+g.n > wnd {
 			if !t.splitForWindow(p, g, wnd, inFlight) {
 				break

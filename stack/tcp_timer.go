@@ -106,7 +106,11 @@ func (t *TCP) retransmitTimeout() {
 		limit = cfg.SYNRetries
 	}
 	if int(t.nrtx) >= limit {
-		t.abandon(ErrTimeout, t.state != StateSynSent) // RFC 9293 3.8.3
+		err := ErrTimeout
+		if t.flags&tfSoftError != 0 { // RFC 1122 4.2.3.9
+			err = ErrUnreachable
+		}
+		t.abandon(err, t.state != StateSynSent) // RFC 9293 3.8.3
 		return
 	}
 	t.s.stats.TCP.Timeouts++
