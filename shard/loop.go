@@ -1,11 +1,13 @@
 package shard
 
 import (
+	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/pbuf"
+	"github.com/shardstack/shardstack/stack"
 )
 
 // clockBase makes the clock start near a second: stacks take time 0 for "not
@@ -47,13 +49,20 @@ func (s *Shard) main(ready chan<- error) {
 func (s *Shard) begin() error {
 	if s.core >= 0 {
 		if err := affinity.Pin(s.core); err != nil {
-			return err
+			return fmt.Errorf("shard %d: %w", s.id, err)
 		}
 	}
-	s.now = Now()
-	s.stack.SetNow(s.now)
+	return s.init(Now())
+}
+
+// init sets the clock and calls Init.
+func (s *Shard) init(now int64) error {
+	s.now = now
+	s.stack.SetNow(now)
 	if fn := s.g.cfg.Init; fn != nil {
-		return fn(s)
+		if err := fn(s); err != nil {
+			return fmt.Errorf("shard %d: Init: %w", s.id, err)
+		}
 	}
 	return nil
 }
@@ -153,6 +162,23 @@ func (s *Shard) steer(sp *shardPort, ps []*pbuf.Pbuf) []*pbuf.Pbuf {
 		s.hand(&s.lanes[s.laneTo(home)], p, meshInput)
 	}
 	return own
+}
+
+// onSteer is the stack's Steer hook. It sees what could not be told from the
+// frame alone: packets that the stack has put together from fragments, payload
+// at the Ethernet header. True: it was handed over.
+func (s *Shard) onSteer(nif *stack.Netif, p *pbuf.Pbuf, _ uint32) bool {
+	i := int(nif.Index()) - 1
+	if i >= len(s.ports) {
+		return false // an interface that is none of the group's
+	}
+	home := s.ports[i].steer.home(p, s.id)
+	if home == s.id {
+		return false
+	}
+	p.Netif = nif.Index()
+	s.hand(&s.lanes[s.laneTo(home)], p, meshInput)
+	return true
 }
 
 // transmit flushes the stack and sends frames of shards without a queue. It

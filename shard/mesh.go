@@ -78,6 +78,7 @@ func (s *Shard) hand(l *lane, p *pbuf.Pbuf, tag uintptr) bool {
 		p = c
 	}
 	l.stage = append(l.stage, p.Addr()|tag)
+	s.staged = true
 	return true
 }
 
@@ -119,6 +120,10 @@ func (s *Shard) meshOut(work int) {
 			s.sendHome()
 		}
 	}
+	if !s.staged {
+		return
+	}
+	s.staged = false
 	for i := range s.lanes {
 		l := &s.lanes[i]
 		if len(l.stage) != 0 {
@@ -126,6 +131,7 @@ func (s *Shard) meshOut(work int) {
 		}
 		if len(l.tell) != 0 {
 			s.tellLearned(l)
+			s.staged = s.staged || len(l.tell) != 0
 		}
 		if l.touched {
 			l.touched = false
@@ -151,7 +157,7 @@ func (s *Shard) sendHome() {
 				}
 				l.out.home.PushBatch(as[:n]) // there was room for all
 				s.n.HomeOut += uint64(n)
-				l.touched = true
+				l.touched, s.staged = true, true
 			}
 		}
 		if id == pbuf.MaxPools-1 {

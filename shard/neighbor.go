@@ -27,6 +27,7 @@ func (s *Shard) onLearned(user func(*stack.Netif, header.Addr, header.MAC)) func
 				continue
 			}
 			l.tell = append(l.tell, m)
+			s.staged = true
 		}
 	}
 }

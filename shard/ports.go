@@ -15,8 +15,14 @@ import (
 // setHooks adds to a shard's hooks what a group needs.
 func (s *Shard) setHooks(h *stack.Hooks) {
 	h.NeighborLearned = s.onLearned(h.NeighborLearned)
-	if h.TCPPort == nil && s.g.many() {
+	if !s.g.many() {
+		return
+	}
+	if h.TCPPort == nil {
 		h.TCPPort = s.ownPort
+	}
+	if h.Steer == nil {
+		h.Steer = s.onSteer
 	}
 }
 

@@ -43,6 +43,7 @@ type Shard struct {
 	gap      int64 // longest time between rounds since the last snapshot
 	n        counters
 	learning bool // in LearnNeighbor
+	staged   bool // meshOut has something to push
 
 	// Scratch of the mesh.
 	homeAs [homeBatch]uintptr

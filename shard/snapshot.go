@@ -78,8 +78,12 @@ func (s *Shard) publish(now int64) {
 }
 
 // Snapshot is the shard's statistics as it last published them: at most 10 ms
-// ago while it polls, when it fell asleep if it sleeps. Any thread.
+// ago while it polls, when it fell asleep if it sleeps. Any thread; of a Manual
+// group, the thread that steps it, and then it is of now.
 func (s *Shard) Snapshot() (v Snapshot) {
+	if s.g.cfg.Manual {
+		s.publish(s.now)
+	}
 	s.snap.Load(&v)
 	return v
 }

@@ -39,12 +39,8 @@ func (g *Group) begin(now int64) error {
 		return err
 	}
 	for _, s := range g.shards {
-		s.now = now
-		s.stack.SetNow(now)
-		if fn := g.cfg.Init; fn != nil {
-			if err := fn(s); err != nil {
-				return err
-			}
+		if err := s.init(now); err != nil {
+			return err
 		}
 	}
 	return nil

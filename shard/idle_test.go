@@ -1,0 +1,258 @@
+package shard
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/pbuf"
+	"github.com/shardstack/shardstack/port"
+	"github.com/shardstack/shardstack/ring"
+	"github.com/shardstack/shardstack/stack"
+)
+
+// forever is a MaxSleep that no test waits for: a wake-up that is lost shows as
+// a test that hangs.
+const forever = time.Hour
+
+// echoer answers what comes by one ring on another.
+type echoer struct {
+	in, out *ring.SPSC[int]
+}
+
+func newEchoer(t testing.TB) *echoer {
+	t.Helper()
+	e := &echoer{}
+	var err error
+	e.in, err = ring.NewSPSC[int](4)
+	require.NoError(t, err)
+	e.out, err = ring.NewSPSC[int](4)
+	require.NoError(t, err)
+	return e
+}
+
+func (e *echoer) Poll(int64) (work int) {
+	for {
+		v, ok := e.in.Pop()
+		if !ok {
+			return work
+		}
+		e.out.Push(v)
+		work++
+	}
+}
+
+func (e *echoer) Next() int64 { return stack.Forever }
+
+// ask sends n numbers one by one and waits for each answer.
+func (e *echoer) ask(s *Shard, n int, pause func(i int)) {
+	for i := range n {
+		e.in.Push(i)
+		s.Wake()
+		for {
+			if _, ok := e.out.Pop(); ok {
+				break
+			}
+		}
+		pause(i)
+	}
+}
+
+// TestNoWakeUpIsLost has threads send to shards that fall asleep as fast as
+// they can, by Wake, Call and the mesh, at pauses that hit every point of
+// falling asleep. A lost wake-up would last an hour.
+func TestNoWakeUpIsLost(t *testing.T) {
+	for _, policy := range []IdlePolicy{Park, Adaptive} {
+		t.Run(policy.String(), func(t *testing.T) {
+			cfg := config(2)
+			cfg.Idle, cfg.IdleSpin, cfg.MaxSleep = policy, time.Microsecond, forever
+			g := start(t, cfg)
+			var wg sync.WaitGroup
+			for i, s := range g.Shards() {
+				e := newEchoer(t)
+				require.NoError(t, s.Do(func(s *Shard) { s.AddPoller(e) }))
+				wg.Go(func() {
+					e.ask(s, 5000, func(n int) {
+						for until := Now() + int64(n*37%20000); Now() < until; {
+						}
+					})
+				})
+				wg.Go(func() {
+					for range 2000 {
+						// From one shard to the other and back.
+						peer := g.Shards()[1-i]
+						done := make(chan bool)
+						if s.Do(func(*Shard) { _ = peer.Do(func(*Shard) { close(done) }) }) != nil {
+							return
+						}
+						<-done
+					}
+				})
+			}
+			wg.Wait()
+			st := g.statsNow(t)
+			require.Positive(t, st.Total.Loop.Sleeps)
+			require.Positive(t, st.Total.Loop.Wakeups)
+		})
+	}
+}
+
+func TestSpinNeverSleeps(t *testing.T) {
+	cfg := config(1)
+	cfg.Idle = Spin
+	g := start(t, cfg)
+	s := g.Shards()[0]
+	eventually(t, func() bool { return s.Snapshot().Loop.Rounds > 10000 }, "it polls")
+	require.Zero(t, s.Snapshot().Loop.Sleeps)
+	require.Zero(t, s.Snapshot().Loop.BusyRounds-s.Snapshot().Loop.Calls)
+}
+
+func TestAdaptivePollsOnBeforeItSleeps(t *testing.T) {
+	cfg := config(1)
+	cfg.IdleSpin, cfg.MaxSleep = 20*time.Millisecond, forever
+	g := start(t, cfg)
+	s := g.Shards()[0]
+	for range 3 {
+		before := g.statsNow(t).Total.Loop
+		eventually(t, func() bool { return s.Snapshot().Loop.Sleeps > before.Sleeps }, "it sleeps")
+		after := s.Snapshot().Loop
+		require.Greater(t, after.Rounds, before.Rounds+2, "it has polled before")
+	}
+}
+
+// A Poller's Next ends the sleep, without anyone waking the shard.
+func TestSleepEndsWhenAPollerIsDue(t *testing.T) {
+	cfg := config(1)
+	cfg.Idle, cfg.MaxSleep = Park, forever
+	polls := make(chan int64, 100)
+	var due int64
+	cfg.Init = func(s *Shard) error {
+		due = s.Now() + int64(3*time.Millisecond)
+		left := 10
+		s.AddPoller(&pollFunc{
+			poll: func(now int64) int {
+				if left == 0 || now < due {
+					return 0
+				}
+				polls <- now - due
+				left--
+				due = now + int64(3*time.Millisecond)
+				return 1
+			},
+			next: func() int64 {
+				if left == 0 {
+					return stack.Forever
+				}
+				return due
+			},
+		})
+		return nil
+	}
+	start(t, cfg)
+	for range 10 {
+		require.GreaterOrEqual(t, <-polls, int64(0))
+	}
+}
+
+func TestRemovePoller(t *testing.T) {
+	g := newGroup(t, manual(1))
+	s := g.Shards()[0]
+	var n [3]int
+	var p [3]*pollFunc
+	for i := range p {
+		p[i] = &pollFunc{poll: func(int64) int {
+			n[i]++
+			if i == 1 {
+				s.RemovePoller(p[1]) // itself, in the middle
+			}
+			return 0
+		}}
+		s.AddPoller(p[i])
+	}
+	step(t, g, 3)
+	require.Equal(t, [3]int{3, 1, 3}, n)
+	s.RemovePoller(p[0])
+	s.RemovePoller(p[0])
+	step(t, g, 1)
+	require.Equal(t, [3]int{3, 1, 4}, n)
+}
+
+// bellPort is a fake port with a Waiter.
+type bellPort struct {
+	*fakePort
+	bell port.Doorbell
+}
+
+func (b *bellPort) Waiter(int) port.Waiter { return b }
+func (b *bellPort) FD() int                { return b.bell.FD() }
+func (b *bellPort) Arm() bool {
+	b.bell.Arm()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.in[0]) == 0
+}
+
+func (b *bellPort) RxBurst(q int, now int64, dst []*pbuf.Pbuf) int {
+	b.bell.Disarm()
+	return b.fakePort.RxBurst(q, now, dst)
+}
+
+// TestSleepEndsWhenFramesArrive also checks that none arrives unnoticed while
+// the shard falls asleep.
+func TestSleepEndsWhenFramesArrive(t *testing.T) {
+	p := &bellPort{fakePort: newFakePort(1)}
+	require.NoError(t, p.bell.Open())
+	cfg := config(1, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24")})
+	cfg.Idle, cfg.MaxSleep = Park, forever
+	g := start(t, cfg)
+	for i := range 3000 {
+		p.inject(0, arpFrame(1, "10.0.0.2", "10.0.0.1"))
+		p.bell.Ring()
+		for {
+			if sent, _ := p.take(); len(sent) > 0 {
+				break
+			}
+		}
+		for until := Now() + int64(i*37%20000); Now() < until; {
+		}
+	}
+	require.Positive(t, g.statsNow(t).Total.Loop.Sleeps)
+	require.NoError(t, g.Stop())
+	require.NoError(t, p.bell.Close())
+}
+
+func TestPolledPortsBoundTheSleep(t *testing.T) {
+	g := newGroup(t, config(1, PortConfig{Port: newFakePort(1)}))
+	require.NoError(t, g.Start())
+	require.Equal(t, int64(time.Millisecond), g.maxSleep)
+
+	p := &bellPort{fakePort: newFakePort(1)}
+	require.NoError(t, p.bell.Open())
+	g = newGroup(t, config(1, PortConfig{Port: p}))
+	require.NoError(t, g.Start())
+	require.Equal(t, int64(100*time.Millisecond), g.maxSleep)
+	require.NoError(t, g.Stop())
+	require.NoError(t, p.bell.Close())
+}
+
+// What a port refuses is offered again soon, though nobody rings.
+func TestRefusedFramesKeepTheShardAwake(t *testing.T) {
+	p := &bellPort{fakePort: newFakePort(1)}
+	p.room = 0
+	require.NoError(t, p.bell.Open())
+	cfg := config(1, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24")})
+	cfg.Idle, cfg.MaxSleep = Park, forever
+	g := start(t, cfg)
+	eventually(t, func() bool { return g.statsNow(t).Total.Loop.TxRefused > 3 }, "the announcement is offered")
+	p.mu.Lock()
+	p.room = -1
+	p.mu.Unlock()
+	eventually(t, func() bool {
+		sent, _ := p.take()
+		return len(sent) == 1
+	}, "it is sent")
+	require.NoError(t, g.Stop())
+	require.NoError(t, p.bell.Close())
+}
