@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 )
 
 // Allowed is the set of the cores that this process may run on: those that it
@@ -79,4 +80,32 @@ func (h Host) Validate(s Set) error {
 	}
 	reject(process, "the process was started with")
 	return errors.Join(faults...)
+}
+
+// cgroupCores is the cpuset that holds the process: that of the innermost
+// group that has one. ok is false if none has.
+func (h Host) cgroupCores() (s Set, ok bool, err error) {
+	dirs, err := h.cgroups("cpuset")
+	if err != nil {
+		return Set{}, false, err
+	}
+	for _, d := range dirs {
+		names := []string{"cpuset.effective_cpus", "cpuset.cpus"}
+		if d.v2 {
+			names = []string{"cpuset.cpus.effective"}
+		}
+		for _, name := range names {
+			s, err := h.readList(path.Join(d.path, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return Set{}, false, fmt.Errorf("cpuset: %w", err)
+			}
+			if !s.IsEmpty() {
+				return s, true, nil
+			}
+		}
+	}
+	return Set{}, false, nil
 }

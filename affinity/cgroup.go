@@ -2,9 +2,9 @@ package affinity
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -41,18 +41,32 @@ func (h Host) cgroups(controller string) ([]cgroupDir, error) {
 	mounts := parseMounts(info)
 	var dirs []cgroupDir
 	for _, v2 := range []bool{false, true} {
-		group, ok := parseGroup(groups, controller, v2)
-		if !ok {
-			continue
-		}
-		for _, m := range mounts {
-			if m.serves(controller, v2) {
+		if group, ok := parseGroup(groups, controller, v2); ok {
+			if m := pickMount(mounts, controller, v2, group); m != nil {
 				dirs = append(dirs, m.chain(group)...)
-				break
 			}
 		}
 	}
 	return dirs, nil
+}
+
+// pickMount finds the mount with the controller's files, if possible one that
+// the group is in: parts of a hierarchy may be mounted elsewhere, too.
+func pickMount(mounts []mount, controller string, v2 bool, group string) *mount {
+	var best *mount
+	for i := range mounts {
+		m := &mounts[i]
+		if !m.serves(controller, v2) {
+			continue
+		}
+		if _, ok := m.below(group); ok {
+			return m
+		}
+		if best == nil {
+			best = m
+		}
+	}
+	return best
 }
 
 // parseGroup finds the path of the process's group in the lines
@@ -97,77 +111,48 @@ func unescape(s string) string {
 }
 
 // serves tells whether the controller's files are below this mount.
-func (m mount) serves(controller string, v2 bool) bool {
+func (m *mount) serves(controller string, v2 bool) bool {
 	if m.v2 || v2 {
 		return m.v2 && v2
 	}
-	for _, o := range m.options {
-		if o == controller {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.options, controller)
 }
 
+// below is the path of the group under the mount point; false if the group is
+// not in what is mounted.
+func (m *mount) below(group string) (string, bool) {
+	if hasParent(group) || hasParent(m.root) {
+		return "", false // outside of the namespace: the rest is not told
+	}
+	root := path.Clean(m.root)
+	if root == "/" {
+		return group, true
+	}
+	if group == root || strings.HasPrefix(group, root+"/") {
+		return group[len(root):], true
+	}
+	return "", false
+}
+
+// hasParent tells whether a path goes up anywhere.
+func hasParent(p string) bool { return slices.Contains(strings.Split(p, "/"), "..") }
+
 // chain lists the directories from the group up to the mount point. Where the
-// group is not below the mounted one (a container that sees the path of the
-// host, or a namespace that begins deeper) the mount point is all there is.
-func (m mount) chain(group string) []cgroupDir {
-	top := strings.TrimPrefix(path.Clean(m.point), "/")
-	rel := ""
-	if root := path.Clean(m.root); root == "/" {
-		rel = group
-	} else if group == root || strings.HasPrefix(group, root+"/") {
-		rel = group[len(root):]
-	}
-	for part := range strings.SplitSeq(rel, "/") {
-		if part == ".." {
-			rel = ""
-		}
-	}
+// group is not in what is mounted (a container that sees the path of the host,
+// a namespace that begins deeper) the mount point is all there is.
+func (m *mount) chain(group string) []cgroupDir {
+	rel, _ := m.below(group)
+	top := path.Join("/", m.point)
 	var dirs []cgroupDir
 	for dir := path.Join(top, rel); ; dir = path.Dir(dir) {
-		dirs = append(dirs, cgroupDir{path: dir, v2: m.v2})
+		dirs = append(dirs, cgroupDir{path: dir[1:], v2: m.v2})
 		if len(dir) <= len(top) {
 			return dirs
 		}
 	}
 }
 
-// cgroupCores is the cpuset that holds the process: that of the innermost
-// group that has one. ok is false if none has.
-func (h Host) cgroupCores() (s Set, ok bool, err error) {
-	dirs, err := h.cgroups("cpuset")
-	if err != nil {
-		return Set{}, false, err
-	}
-	for _, d := range dirs {
-		names := []string{"cpuset.effective_cpus", "cpuset.cpus"}
-		if d.v2 {
-			names = []string{"cpuset.cpus.effective"}
-		}
-		for _, name := range names {
-			s, err := h.readList(path.Join(d.path, name))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return Set{}, false, fmt.Errorf("cpuset: %w", err)
-			}
-			if !s.IsEmpty() {
-				return s, true, nil
-			}
-		}
-	}
-	return Set{}, false, nil
-}
-
 // hasWord tells whether a list with commas has the word in it.
 func hasWord(list, word string) bool {
-	for w := range strings.SplitSeq(list, ",") {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Split(list, ","), word)
 }
