@@ -18,7 +18,8 @@ const MaxCapacity = 1 << 30
 // SPSC is a bounded first-in-first-out queue between one producer thread and
 // one consumer thread (or goroutine). It never blocks, allocates nothing after
 // NewSPSC, and neither side ever waits for the other: each method finishes in
-// a bounded number of its own steps.
+// a bounded number of its own steps. Make one with NewSPSC; the zero value has
+// no slots.
 //
 // Push and PushBatch are the producer's, Pop and PopBatch the consumer's. Two
 // threads may take turns in a role if something else orders the turns (a
@@ -38,7 +39,7 @@ type SPSC[T any] struct {
 	slots []T
 	mask  uint64
 	clear bool
-	_     [PadSize - 40]byte
+	_     [PadSize - 24 - 8 - 1]byte
 
 	prod side // tail; peer is head as the producer last saw it
 	cons side // head; peer is tail as the consumer last saw it
