@@ -151,7 +151,9 @@ func benchSingle(b *testing.B) {
 	})
 }
 
-// BenchmarkChannel is what a Go channel makes of the same batches.
+// BenchmarkChannel is what a Go channel makes of the same batches, between
+// goroutines that are locked to threads, as those of shards are. A side that
+// has to wait sleeps in the kernel.
 func BenchmarkChannel(b *testing.B) {
 	b.Run("uint64/batch=1", func(b *testing.B) { benchChannel[[1]uint64](b, 1) })
 	b.Run("uint64/batch=8", func(b *testing.B) { benchChannel[[8]uint64](b, 8) })
