@@ -60,7 +60,7 @@ func (s *Stack) icmpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 	}
 	switch h.Type() {
 	case header.ICMPv4DstUnreachable, header.ICMPv4TimeExceeded, header.ICMPv4ParamProblem:
-		s.icmpErrorInput(nif, p, h)
+		s.icmpErrorInput(nif, p, h, src)
 	default:
 		s.drop(p, DropICMPIgnored)
 	}
@@ -95,7 +95,7 @@ func (s *Stack) icmpEcho(p *pbuf.Pbuf, src, dst header.Addr) {
 
 // icmpErrorInput passes an error to the transport whose packet it quotes (RFC
 // 1122 3.2.2.1, 3.2.2.4, 3.2.2.5). It owns p.
-func (s *Stack) icmpErrorInput(nif *Netif, p *pbuf.Pbuf, h *header.ICMPv4) {
+func (s *Stack) icmpErrorInput(nif *Netif, p *pbuf.Pbuf, h *header.ICMPv4, src header.Addr) {
 	var buf [header.ICMPv4Len + header.IPv4MaxLen + header.UDPLen]byte
 	n := p.CopyPartial(buf[:], 0)
 	var q icmpQuote
@@ -108,7 +108,7 @@ func (s *Stack) icmpErrorInput(nif *Netif, p *pbuf.Pbuf, h *header.ICMPv4) {
 	if q.typ == header.ICMPv4DstUnreachable && q.code == header.ICMPv4FragNeeded {
 		q.mtu = h.MTU()
 	}
-	if s.hooks.Steer != nil && p.AddHeaderForce(int(p.L3Len)) {
+	if s.hooks.Steer != nil && proto != header.ProtoICMP && p.AddHeaderForce(int(p.L3Len)) {
 		if s.steerTo(nif, p, s.hashFlow(q.local, q.remote, q.lport, q.rport)) {
 			return
 		}
@@ -120,6 +120,8 @@ func (s *Stack) icmpErrorInput(nif *Netif, p *pbuf.Pbuf, h *header.ICMPv4) {
 		taken = s.tcpICMPError(&q)
 	case header.ProtoUDP:
 		taken = s.udpICMPError(&q)
+	case header.ProtoICMP:
+		taken = s.pingICMPError(&q, src)
 	}
 	if !taken {
 		s.drop(p, DropICMPIgnored)

@@ -20,6 +20,7 @@ const icmpMaxError = 576
 type icmpState struct {
 	tokens int64 // in ns: each message costs 1 s / icmpPerSecond
 	filled int64 // when tokens was brought up to date
+	pings  []*Ping
 }
 
 const icmpCost = 1_000_000_000 / icmpPerSecond

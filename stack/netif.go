@@ -213,7 +213,11 @@ func (nif *Netif) sourceFor(next header.Addr) (header.Addr, bool) {
 // enqueue queues a complete frame for the port, checksums that the port does
 // not do being filled in. It owns p.
 func (nif *Netif) enqueue(p *pbuf.Pbuf) {
-	if len(nif.txq) == nif.txMax || !nif.up {
+	if !nif.up {
+		nif.s.drop(p, DropNetifDown)
+		return
+	}
+	if len(nif.txq) == nif.txMax {
 		nif.s.drop(p, DropTxQueueFull)
 		return
 	}

@@ -63,7 +63,7 @@ func (s *Stack) tcpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 		}
 	}
 	// RFC 9293 3.9.2.3: segments to a group address are silently discarded.
-	if p.Flags&(pbuf.LinkBroadcast|pbuf.LinkMulticast) != 0 || dst.IsMulticast() || nif.isBroadcast(dst) {
+	if p.Flags&(pbuf.LinkBroadcast|pbuf.LinkMulticast|flagGroup) != 0 {
 		s.drop(p, DropTCPBadDest)
 		return
 	}
@@ -227,7 +227,8 @@ func (t *TCP) predict(in *inSegment, opts []byte) bool {
 			st.PureAcksIn++
 		}
 		t.ackAdvance(in.ack, in.opts.TSEcr)
-		if t.state != StateEstablished {
+		if t.state != StateEstablished { // SentFunc has closed or aborted it
+			t.dataInput(in)
 			return true
 		}
 	}
