@@ -6,76 +6,67 @@ import (
 )
 
 // CPS measures connections a second: each of Conns slots connects, sends Size
-// bytes, waits for Size bytes, closes, and begins again.
+// bytes, waits for Size bytes, closes, and begins again. An operation is such
+// a connection, its latency the time from SYN to the last byte of the answer.
 type CPS struct {
 	base
 	req   []byte
 	slots []cpsSlot
-	idle  fifo[*cpsSlot] // wait for the pacer or for a port
+	ramp  ramp[cpsSlot]
 }
 
 type cpsSlot struct {
 	pcb   *stack.TCP
 	begun int64
 	got   int
+	up    bool
 }
 
 // NewCPS makes a connection-rate client on s.
 func NewCPS(s *stack.Stack, cfg Config) *CPS {
 	cfg.setDefaults(64)
-	return &CPS{base: newBase(s, cfg), req: NewPattern(patternSeed)[:cfg.Size]}
+	return &CPS{base: newBase(s, cfg), req: patternOf(cfg.Size)}
 }
 
-// Start opens the first connection of each slot.
+// Start opens the first connection.
 func (c *CPS) Start() error {
 	c.slots = make([]cpsSlot, c.cfg.Conns)
-	c.idle = newFIFO[*cpsSlot](c.cfg.Conns)
-	for i := range c.slots {
-		c.open(&c.slots[i])
-	}
-	return c.err
+	c.ramp = newRamp(c.slots)
+	c.need = c.cfg.Size
+	c.cb = callbacks{up: c.connected, recv: c.recv, err: c.onErr}
+	return c.pump()
 }
 
-// open begins a connection, or lets the slot wait.
-func (c *CPS) open(s *cpsSlot) {
+// pump opens as many connections as the ramp, the pacer and Count let it.
+func (c *CPS) pump() error {
 	now := c.s.Now()
-	s.pcb = nil
-	if c.done() {
-		return
+	for c.ramp.may() && !c.full() && c.pace.take(now) {
+		s := c.ramp.take()
+		s.begun, s.got, s.up = now, 0, false
+		pcb, err := c.connect(s)
+		if err != nil { // ports or buffers are short: later
+			c.ramp.failed(s, now+stallRetry, true)
+			return err
+		}
+		c.begun++
+		s.pcb = pcb
 	}
-	if !c.pace.take(now) {
-		c.idle.push(s)
-		return
-	}
-	pcb, err := c.newPCB()
-	if err != nil {
-		c.idle.push(s)
-		return
-	}
-	s.pcb, s.begun, s.got = pcb, now, 0
-	pcb.SetArg(s)
-	pcb.SetNoDelay(true)
-	pcb.SetRecv(c.recv)
-	pcb.SetErr(c.onErr)
-	if err := pcb.Connect(c.cfg.To, c.connected); err != nil {
-		pcb.SetErr(nil)
-		pcb.Abort()
-		s.pcb = nil
-		c.idle.push(s) // ports or buffers are short: later
-	}
+	return nil
 }
 
-func (c *CPS) connected(_ any, pcb *stack.TCP, _ error) error {
+func (c *CPS) connected(arg any, pcb *stack.TCP, _ error) error {
+	s := arg.(*cpsSlot)
 	c.n.Opened++
-	return pcb.Write(c.req, 0)
+	s.up = true
+	c.ramp.opened()
+	return pcb.Write(c.req, 0) // no buffer: aborted, and onErr books it
 }
 
 func (c *CPS) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
 	s := arg.(*cpsSlot)
 	if p == nil {
-		c.fail(stack.ErrClosed)
 		_ = pcb.Close()
-		c.open(s)
+		c.lost(s, stack.ErrClosed)
 		return nil
 	}
 	n := p.TotLen()
@@ -91,50 +82,36 @@ func (c *CPS) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
 	c.n.BytesOut += uint64(len(c.req))
 	c.record(c.s.Now() - s.begun)
 	_ = pcb.Close()
-	c.open(s)
+	s.pcb = nil
+	c.ramp.again(s)
+	_ = c.pump() // what can't be opened now is tried again
 	return nil
 }
 
-func (c *CPS) onErr(arg any, err error) {
+func (c *CPS) onErr(arg any, err error) { c.lost(arg.(*cpsSlot), err) }
+
+func (c *CPS) lost(s *cpsSlot, err error) {
+	s.pcb = nil
 	if c.stopped {
 		return
 	}
+	c.begun--
 	c.fail(err)
-	s := arg.(*cpsSlot)
-	s.pcb = nil
-	c.idle.push(s)
+	c.ramp.failed(s, c.s.Now()+failRetry, !s.up)
 }
 
 // Poll begins the connections that had to wait.
 func (c *CPS) Poll(now int64) (n int) {
-	for range c.idle.n {
-		if now < c.pace.due && c.pace.rate > 0 {
-			break
-		}
-		c.open(c.idle.pop())
-		n++
+	if c.stopped {
+		return c.closeSome(len(c.slots), func(i int) **stack.TCP { return &c.slots[i].pcb })
 	}
-	return n
+	c.ramp.release(now)
+	before := c.begun
+	_ = c.pump() // what can't be opened now is tried again
+	return int(c.begun - before)
 }
 
 // Next is when a waiting slot may go on.
 func (c *CPS) Next() int64 {
-	switch {
-	case c.idle.n == 0 || c.done():
-		return stack.Forever
-	case c.pace.rate > 0:
-		return c.pace.due
-	}
-	return c.s.Now() + 1_000_000
-}
-
-// Stop aborts what is open.
-func (c *CPS) Stop() {
-	c.stopped = true
-	for i := range c.slots {
-		if pcb := c.slots[i].pcb; pcb != nil {
-			c.slots[i].pcb = nil
-			pcb.Abort()
-		}
-	}
+	return min(c.wait(len(c.slots), c.ramp.may() && !c.full(), c.pace.due), c.ramp.next())
 }

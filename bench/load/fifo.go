@@ -1,6 +1,6 @@
 package load
 
-// fifo is a queue of a fixed capacity, for what waits for the pacer.
+// fifo is a queue of a fixed capacity.
 type fifo[T any] struct {
 	buf  []T
 	head int
@@ -9,14 +9,22 @@ type fifo[T any] struct {
 
 func newFIFO[T any](capacity int) fifo[T] { return fifo[T]{buf: make([]T, capacity)} }
 
+// push adds v; the caller sees to it that there is room.
 func (f *fifo[T]) push(v T) {
-	f.buf[(f.head+f.n)%len(f.buf)] = v
+	i := f.head + f.n
+	if i >= len(f.buf) {
+		i -= len(f.buf)
+	}
+	f.buf[i] = v
 	f.n++
 }
 
+// pop takes the oldest; the queue is not empty.
 func (f *fifo[T]) pop() T {
 	v := f.buf[f.head]
-	f.head = (f.head + 1) % len(f.buf)
+	if f.head++; f.head == len(f.buf) {
+		f.head = 0
+	}
 	f.n--
 	return v
 }

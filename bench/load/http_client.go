@@ -1,37 +1,32 @@
 package load
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/stack"
 )
 
-// ErrHTTP: an answer that is not HTTP/1.1 with status 200 and a length.
-var ErrHTTP = errors.New("load: bad HTTP answer")
-
 // HTTP asks a server for Path over and over on Conns connections that it
 // keeps alive; a connection that the server closes between answers is opened
-// anew.
+// anew. An answer whose status is not 2xx counts as an error.
 type HTTP struct {
 	base
 	req   []byte
 	conns []httpFlow
-	idle  fifo[*httpFlow]
+	ramp  ramp[httpFlow]
+	idle  fifo[*httpFlow] // wait for the pacer or for buffers
+	retry int64
 }
 
 // httpFlow is a client connection.
 type httpFlow struct {
 	pcb    *stack.TCP
 	begun  int64
-	asked  bool // an answer is due
-	inBody bool
-	left   uint64 // of the body
-	head   [4096]byte
-	n      int
+	up     bool
+	due    bool // an answer is
+	queued bool // in idle
+	resp   httpResponse
 }
 
 // NewHTTP makes an HTTP client on s.
@@ -42,171 +37,171 @@ func NewHTTP(s *stack.Stack, cfg Config) *HTTP {
 	return h
 }
 
-// Start opens the connections.
+// Start opens the first connection.
 func (h *HTTP) Start() error {
 	h.conns = make([]httpFlow, h.cfg.Conns)
 	h.idle = newFIFO[*httpFlow](h.cfg.Conns)
-	for i := range h.conns {
-		if err := h.open(&h.conns[i]); err != nil {
+	h.ramp = newRamp(h.conns)
+	h.cb = callbacks{up: h.connected, recv: h.recv, err: h.onErr}
+	return h.pump()
+}
+
+func (h *HTTP) pump() error {
+	for !h.full() && h.ramp.may() {
+		f := h.ramp.take()
+		pcb, err := h.connect(f)
+		if err != nil {
+			h.ramp.failed(f, h.s.Now()+stallRetry, true)
 			return err
 		}
+		f.pcb = pcb
+		f.resp.reset()
 	}
 	return nil
 }
 
-func (h *HTTP) open(f *httpFlow) error {
-	pcb, err := h.newPCB()
-	if err != nil {
-		return err
-	}
-	f.pcb, f.n, f.inBody, f.asked = pcb, 0, false, false
-	pcb.SetArg(f)
-	pcb.SetNoDelay(true)
-	pcb.SetRecv(h.recv)
-	pcb.SetErr(h.onErr)
-	return pcb.Connect(h.cfg.To, h.connected)
-}
-
 func (h *HTTP) connected(arg any, _ *stack.TCP, _ error) error {
+	f := arg.(*httpFlow)
+	f.up = true
 	h.n.Opened++
-	return h.ask(arg.(*httpFlow))
+	h.ramp.opened()
+	h.ask(f)
+	_ = h.pump() // what can't be opened now is tried again
+	return nil
 }
 
 // ask sends the next request, or lets the connection wait its turn.
-func (h *HTTP) ask(f *httpFlow) error {
+func (h *HTTP) ask(f *httpFlow) {
 	now := h.s.Now()
-	if h.stopped || h.cfg.Count != 0 && h.n.Ops+h.pending() >= h.cfg.Count {
-		return nil
+	if h.full() || f.queued {
+		return
 	}
-	if !h.pace.take(now) {
-		h.idle.push(f)
-		return nil
-	}
-	f.begun, f.asked = now, true
-	return f.pcb.Write(h.req, 0)
-}
-
-// pending is how many answers are due, so that Count is met exactly; it only
-// matters, and is only counted, near the end.
-func (h *HTTP) pending() (n uint64) {
-	if h.n.Ops+uint64(len(h.conns)) < h.cfg.Count {
-		return 0
-	}
-	for i := range h.conns {
-		if h.conns[i].asked {
-			n++
+	if now >= h.retry && h.pace.take(now) {
+		if f.pcb.Write(h.req, 0) == nil {
+			f.begun, f.due = now, true
+			h.begun++
+			return
 		}
+		h.retry = now + stallRetry
 	}
-	return n
+	f.queued = true
+	h.idle.push(f)
 }
 
 func (h *HTTP) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
 	f := arg.(*httpFlow)
 	if p == nil {
-		return h.closed(f, pcb)
+		h.closed(f, pcb)
+		return nil
 	}
 	n := p.TotLen()
-	ok := true
-	for q := p; q != nil && ok; q = q.Next() {
-		ok = h.parse(f, q.Payload())
+	var err error
+	for q := p; q != nil && err == nil; q = q.Next() {
+		err = h.parse(f, q.Payload())
 	}
 	p.Free()
 	pcb.Recved(n)
 	h.n.BytesIn += uint64(n)
-	if !ok {
-		h.n.Errors++
-		h.fail(fmt.Errorf("%w: %.64q", ErrHTTP, f.head[:f.n]))
-		f.pcb = nil
+	switch {
+	case err != nil:
 		pcb.SetErr(nil)
 		pcb.Abort()
-		return stack.ErrAborted
-	}
-	if !f.asked {
-		return h.ask(f)
+		h.n.Errors++
+		h.lost(f, err)
+	case f.resp.close && !f.due: // RFC 9112 9.6: no more requests here
+		_ = pcb.Close()
+		h.reopen(f)
+	case !f.due:
+		h.ask(f)
 	}
 	return nil
+}
+
+// parse takes bytes of answers.
+func (h *HTTP) parse(f *httpFlow, b []byte) error {
+	for len(b) > 0 {
+		if !f.due {
+			return fmt.Errorf("%w: bytes that nobody asked for: %.32q", ErrHTTP, b)
+		}
+		n, done, err := f.resp.feed(b)
+		if err != nil {
+			return fmt.Errorf("%w: %.32q", err, b[n:])
+		}
+		b = b[n:]
+		if done {
+			h.answered(f)
+		}
+	}
+	return nil
+}
+
+// answered books a complete answer.
+func (h *HTTP) answered(f *httpFlow) {
+	f.due = false
+	h.n.Ops++
+	h.n.BytesOut += uint64(len(h.req))
+	h.record(h.s.Now() - f.begun)
+	if f.resp.code/100 != 2 {
+		h.n.Errors++
+		if h.err == nil {
+			h.err = fmt.Errorf("load: HTTP status %d", f.resp.code)
+		}
+	}
 }
 
 // closed is the server closing: fine between answers.
-func (h *HTTP) closed(f *httpFlow, pcb *stack.TCP) error {
-	h.n.Closed++
-	f.pcb = nil
+func (h *HTTP) closed(f *httpFlow, pcb *stack.TCP) {
 	_ = pcb.Close()
-	if f.asked && f.n > 0 || f.inBody {
-		h.fail(fmt.Errorf("%w: closed within an answer", ErrHTTP))
+	if f.due && f.resp.eof() {
+		h.answered(f)
 	}
-	if !h.stopped && !h.done() {
-		if err := h.open(f); err != nil {
-			h.fail(err)
-		}
+	if f.due {
+		h.lost(f, fmt.Errorf("%w: the server closed before the answer was complete", ErrHTTP))
+		return
 	}
-	return nil
+	h.reopen(f)
 }
 
-// parse takes bytes of an answer; false: they are none.
-func (h *HTTP) parse(f *httpFlow, b []byte) bool {
-	for len(b) > 0 {
-		if !f.asked {
-			return false // nobody asked
-		}
-		if !f.inBody {
-			k := copy(f.head[f.n:], b)
-			was := f.n
-			f.n += k
-			end := bytes.Index(f.head[max(0, was-3):f.n], []byte("\r\n\r\n"))
-			if end < 0 {
-				return f.n < len(f.head)
-			}
-			end += max(0, was-3) + 4
-			b = b[end-was:]
-			var ok bool
-			if f.left, ok = parseHead(f.head[:end]); !ok {
-				return false
-			}
-			f.inBody = true
-		}
-		k := min(f.left, uint64(len(b)))
-		f.left -= k
-		b = b[k:]
-		if f.left == 0 {
-			f.inBody, f.asked, f.n = false, false, 0
-			h.n.Ops++
-			h.n.BytesOut += uint64(len(h.req))
-			h.record(h.s.Now() - f.begun)
-		}
+// reopen opens a connection anew that ended in order.
+func (h *HTTP) reopen(f *httpFlow) {
+	h.n.Closed++
+	f.pcb, f.up = nil, false
+	if h.stopped {
+		return
 	}
-	return true
+	h.ramp.again(f)
+	_ = h.pump() // what can't be opened now is tried again
 }
 
-// parseHead returns the length of the body of a good answer.
-func parseHead(head []byte) (uint64, bool) {
-	if !bytes.HasPrefix(head, []byte("HTTP/1.1 200")) {
-		return 0, false
+func (h *HTTP) onErr(arg any, err error) { h.lost(arg.(*httpFlow), err) }
+
+// lost books a connection that broke; it is opened anew a little later.
+func (h *HTTP) lost(f *httpFlow, err error) {
+	opening := !f.up
+	if f.due {
+		h.begun--
 	}
-	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
-		k, v, ok := bytes.Cut(line, []byte(":"))
-		if ok && bytes.EqualFold(k, []byte("Content-Length")) {
-			n, err := strconv.ParseUint(string(bytes.TrimSpace(v)), 10, 63)
-			return n, err == nil
-		}
+	f.pcb, f.up, f.due = nil, false, false
+	if h.stopped {
+		return
 	}
-	return 0, false
+	h.fail(err)
+	h.ramp.failed(f, h.s.Now()+failRetry, opening)
 }
 
-func (h *HTTP) onErr(arg any, err error) {
-	f := arg.(*httpFlow)
-	f.pcb = nil
-	if !h.stopped && err != stack.ErrClosed {
-		h.fail(err)
-	}
-}
-
-// Poll lets waiting connections ask as the rate allows.
+// Poll opens connections, and lets those that wait ask as the rate allows.
 func (h *HTTP) Poll(now int64) (n int) {
-	for h.idle.n > 0 && now >= h.pace.due {
+	if h.stopped {
+		return h.closeSome(len(h.conns), func(i int) **stack.TCP { return &h.conns[i].pcb })
+	}
+	h.ramp.release(now)
+	_ = h.pump() // what can't be opened now is tried again
+	for h.idle.n > 0 && now >= h.pace.due && now >= h.retry {
 		f := h.idle.pop()
-		if f.pcb != nil && h.ask(f) == nil {
-			_ = f.pcb.Output()
+		f.queued = false
+		if f.up && !f.due {
+			h.ask(f)
+			_ = f.pcb.Output() // what can't go out now waits in its queue
 		}
 		n++
 	}
@@ -215,20 +210,5 @@ func (h *HTTP) Poll(now int64) (n int) {
 
 // Next is when the pacer lets the next request go.
 func (h *HTTP) Next() int64 {
-	if h.idle.n == 0 {
-		return stack.Forever
-	}
-	return h.pace.due
-}
-
-// Stop closes the connections.
-func (h *HTTP) Stop() {
-	h.stopped = true
-	for i := range h.conns {
-		if pcb := h.conns[i].pcb; pcb != nil {
-			h.conns[i].pcb = nil
-			pcb.SetErr(nil)
-			_ = pcb.Close()
-		}
-	}
+	return min(h.wait(len(h.conns), h.idle.n > 0, max(h.pace.due, h.retry)), h.ramp.next())
 }

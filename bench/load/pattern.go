@@ -34,6 +34,19 @@ func HashPattern(h hash.Hash, seed uint64, n int64) {
 	}
 }
 
+// patternOf is the first n bytes of the services' stream.
+func patternOf(n int) []byte {
+	block := NewPattern(patternSeed)
+	if n <= len(block) {
+		return block[:n:n]
+	}
+	b := make([]byte, 0, n)
+	for len(b) < n {
+		b = append(b, block[:min(n-len(b), len(block))]...)
+	}
+	return b
+}
+
 // streamAt is the part of the pattern's stream at offset off, up to the end of
 // its block.
 func streamAt(block []byte, off uint64) []byte { return block[off%uint64(len(block)):] }

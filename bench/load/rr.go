@@ -11,120 +11,141 @@ type RR struct {
 	base
 	req   []byte
 	conns []rrConn
-	idle  fifo[*rrConn] // wait for the pacer
+	ramp  ramp[rrConn]
+	idle  fifo[*rrConn] // wait for the pacer or for buffers
+	retry int64         // when those that lack buffers try again
 }
 
 type rrConn struct {
-	pcb   *stack.TCP
-	begun int64
-	got   int
+	pcb    *stack.TCP
+	begun  int64
+	got    int
+	up     bool // established
+	due    bool // an answer is
+	queued bool // in idle
 }
 
 // NewRR makes a request-response client on s.
 func NewRR(s *stack.Stack, cfg Config) *RR {
 	cfg.setDefaults(64)
-	return &RR{base: newBase(s, cfg), req: NewPattern(patternSeed)[:cfg.Size]}
+	return &RR{base: newBase(s, cfg), req: patternOf(cfg.Size)}
 }
 
-// Start opens the connections.
+// Start opens the first connection.
 func (r *RR) Start() error {
 	r.conns = make([]rrConn, r.cfg.Conns)
 	r.idle = newFIFO[*rrConn](r.cfg.Conns)
-	for i := range r.conns {
-		if err := r.open(&r.conns[i]); err != nil {
+	r.ramp = newRamp(r.conns)
+	r.need = r.cfg.Size
+	r.cb = callbacks{up: r.connected, recv: r.recv, err: r.onErr}
+	return r.pump()
+}
+
+// pump opens as many connections as may be under way.
+func (r *RR) pump() error {
+	for !r.stopped && r.ramp.may() {
+		c := r.ramp.take()
+		pcb, err := r.connect(c)
+		if err != nil {
+			r.ramp.failed(c, r.s.Now()+stallRetry, true)
 			return err
 		}
+		c.pcb = pcb
 	}
 	return nil
 }
 
-func (r *RR) open(c *rrConn) error {
-	pcb, err := r.newPCB()
-	if err != nil {
-		return err
-	}
-	c.pcb = pcb
-	pcb.SetArg(c)
-	pcb.SetNoDelay(true)
-	pcb.SetRecv(r.recv)
-	pcb.SetErr(r.onErr)
-	return pcb.Connect(r.cfg.To, r.connected)
-}
-
 func (r *RR) connected(arg any, _ *stack.TCP, _ error) error {
+	c := arg.(*rrConn)
+	c.up = true
 	r.n.Opened++
-	return r.request(arg.(*rrConn))
+	r.ramp.opened()
+	r.request(c)
+	_ = r.pump() // what can't be opened now is tried again
+	return nil
 }
 
 // request sends the next request, or lets the connection wait its turn.
-func (r *RR) request(c *rrConn) error {
+func (r *RR) request(c *rrConn) {
 	now := r.s.Now()
-	if r.done() {
-		return nil
+	if r.full() {
+		return
 	}
-	if !r.pace.take(now) {
-		r.idle.push(c)
-		return nil
+	if c.queued {
+		return
 	}
-	c.begun, c.got = now, 0
-	return c.pcb.Write(r.req, 0)
+	if now >= r.retry && r.pace.take(now) {
+		if c.pcb.Write(r.req, 0) == nil {
+			c.begun, c.got, c.due = now, 0, true
+			r.begun++
+			return
+		}
+		r.retry = now + stallRetry
+	}
+	c.queued = true
+	r.idle.push(c)
 }
 
 func (r *RR) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
 	c := arg.(*rrConn)
 	if p == nil {
-		r.fail(stack.ErrClosed)
-		c.pcb = nil
-		return pcb.Close()
+		_ = pcb.Close()
+		r.lost(c, stack.ErrClosed)
+		return nil
 	}
 	n := p.TotLen()
 	p.Free()
 	pcb.Recved(n)
 	r.n.BytesIn += uint64(n)
 	c.got += n
-	if c.got < len(r.req) {
+	if c.got < len(r.req) || !c.due {
 		return nil
 	}
+	c.due = false
 	r.n.Ops++
 	r.n.BytesOut += uint64(len(r.req))
 	r.record(r.s.Now() - c.begun)
-	return r.request(c)
+	r.request(c)
+	return nil
 }
 
-func (r *RR) onErr(arg any, err error) {
-	arg.(*rrConn).pcb = nil
-	if !r.stopped {
-		r.fail(err)
+func (r *RR) onErr(arg any, err error) { r.lost(arg.(*rrConn), err) }
+
+// lost books a connection that broke; it is opened anew a little later.
+func (r *RR) lost(c *rrConn, err error) {
+	opening := !c.up
+	if c.due {
+		r.begun--
 	}
+	c.pcb, c.up, c.due = nil, false, false
+	if r.stopped {
+		return
+	}
+	r.fail(err)
+	r.ramp.failed(c, r.s.Now()+failRetry, opening)
 }
 
-// Poll lets waiting connections go on as the rate allows.
+// Poll opens connections, and lets those that wait go on as the rate allows.
 func (r *RR) Poll(now int64) (n int) {
-	for r.idle.n > 0 && now >= r.pace.due {
+	if r.stopped {
+		return r.closeSome(len(r.conns), func(i int) **stack.TCP { return &r.conns[i].pcb })
+	}
+	r.ramp.release(now)
+	_ = r.pump() // what can't be opened now is tried again
+	for r.idle.n > 0 && now >= r.pace.due && now >= r.retry {
 		c := r.idle.pop()
-		if c.pcb != nil && r.request(c) == nil {
-			_ = c.pcb.Output()
+		c.queued = false
+		if c.up && !c.due {
+			r.request(c)
+			_ = c.pcb.Output() // what can't go out now waits in its queue
 		}
 		n++
 	}
 	return n
 }
 
-// Next is when the pacer lets the next request go.
+// Next is when the pacer lets the next request go, or a connection may be
+// opened.
 func (r *RR) Next() int64 {
-	if r.idle.n == 0 {
-		return stack.Forever
-	}
-	return r.pace.due
-}
-
-// Stop closes the connections.
-func (r *RR) Stop() {
-	r.stopped = true
-	for i := range r.conns {
-		if pcb := r.conns[i].pcb; pcb != nil {
-			r.conns[i].pcb = nil
-			pcb.Abort()
-		}
-	}
+	return min(r.wait(len(r.conns), r.idle.n > 0, max(r.pace.due, r.retry)), r.ramp.next())
 }

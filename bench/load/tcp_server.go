@@ -1,7 +1,9 @@
 package load
 
 import (
+	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/stack"
@@ -15,20 +17,46 @@ type Server struct {
 	udp       []*stack.UDP
 	http      *httpServer
 	free      []*exchange
+	freeEcho  []*echoConn
 	block     []byte
+	cb        serverCallbacks
 }
 
-// ServerConfig says what a Server offers.
+// serverCallbacks are the services' callbacks, made once: a method value
+// allocates.
+type serverCallbacks struct {
+	recvEcho, recvDiscard stack.RecvFunc
+	sentEcho, sentChargen stack.SentFunc
+	pollEcho, pollChargen stack.PollFunc
+	errEcho, err          stack.ErrFunc
+
+	recvExchange stack.RecvFunc
+	sentExchange stack.SentFunc
+	pollExchange stack.PollFunc
+	errExchange  stack.ErrFunc
+}
+
+// ServerConfig says what a Server offers. The zero value of each field is its
+// documented default.
 type ServerConfig struct {
 	// Addr to listen on. Default: any.
 	Addr netip.Addr
 	// Backlog of each listener. Default 4096.
 	Backlog int
-	// Body is the size of the HTTP answer to "/". Default 64 bytes.
+	// Body is the size of the HTTP answer to "/" in bytes. Default 64.
 	Body int
 	// Ports override the well-known ports; 0 is the well-known one.
 	Echo, Discard, Chargen, HTTP, Exchange uint16
 }
+
+// service is one of a server's.
+type service struct {
+	port, def uint16
+	accept    stack.AcceptFunc
+}
+
+// retryPoll is how often what lacked a buffer tries again.
+const retryPoll = 10 * time.Millisecond
 
 // NewServer starts all services on s.
 func NewServer(s *stack.Stack, cfg ServerConfig) (*Server, error) {
@@ -39,15 +67,18 @@ func NewServer(s *stack.Stack, cfg ServerConfig) (*Server, error) {
 		cfg.Body = 64
 	}
 	sv := &Server{s: s, block: NewPattern(patternSeed)}
+	sv.cb = serverCallbacks{
+		recvEcho: sv.recvEcho, recvDiscard: sv.recvDiscard, sentEcho: sv.sentEcho,
+		pollEcho: sv.pollEcho, sentChargen: sv.sentChargen, pollChargen: sv.pollChargen, errEcho: sv.onErrEcho, err: sv.onErr,
+		recvExchange: sv.recvExchange, sentExchange: sv.sentExchange, pollExchange: sv.pollExchange,
+		errExchange: sv.errExchange,
+	}
 	http, err := newHTTPServer(sv, cfg.Body)
 	if err != nil {
 		return nil, err
 	}
 	sv.http = http
-	for _, l := range []struct {
-		port, def uint16
-		accept    stack.AcceptFunc
-	}{
+	for _, l := range []service{
 		{cfg.Echo, PortEcho, sv.acceptEcho},
 		{cfg.Discard, PortDiscard, sv.acceptDiscard},
 		{cfg.Chargen, PortChargen, sv.acceptChargen},
@@ -57,14 +88,16 @@ func NewServer(s *stack.Stack, cfg ServerConfig) (*Server, error) {
 		if l.port == 0 {
 			l.port = l.def
 		}
-		if err := sv.listen(netip.AddrPortFrom(cfg.Addr, l.port), cfg.Backlog, l.accept); err != nil {
-			sv.Stop()
-			return nil, err
+		if err = sv.listen(netip.AddrPortFrom(cfg.Addr, l.port), cfg.Backlog, l.accept); err != nil {
+			break
 		}
 	}
-	if err := sv.serveUDP(cfg); err != nil {
+	if err == nil {
+		err = sv.serveUDP(cfg)
+	}
+	if err != nil {
 		sv.Stop()
-		return nil, err
+		return nil, errors.Join(err, sv.Release())
 	}
 	return sv, nil
 }
@@ -74,16 +107,16 @@ func (sv *Server) listen(at netip.AddrPort, backlog int, accept stack.AcceptFunc
 	if l == nil {
 		return stack.ErrMem
 	}
-	if err := l.Bind(at); err != nil {
-		l.Abort()
-		return err
-	}
 	l.SetAccept(accept)
-	if err := l.Listen(backlog); err != nil {
+	l.SetNoDelay(true)
+	err := l.Bind(at)
+	if err == nil {
+		err = l.Listen(backlog)
+	}
+	if err != nil {
 		l.Abort()
 		return err
 	}
-	l.SetNoDelay(true)
 	sv.listeners = append(sv.listeners, l)
 	return nil
 }
@@ -92,56 +125,25 @@ func (sv *Server) listen(at netip.AddrPort, backlog int, accept stack.AcceptFunc
 // end them.
 func (sv *Server) Stop() {
 	for _, l := range sv.listeners {
-		_ = l.Close()
+		_ = l.Close() // a listener's never fails
 	}
 	for _, u := range sv.udp {
 		u.Close()
 	}
 	sv.listeners, sv.udp = nil, nil
-	if sv.http != nil {
-		sv.http.release()
-		sv.http = nil
-	}
 }
+
+// Release gives back memory that packets may refer to: call it once, when the
+// stack is closed. Any thread may, then.
+func (sv *Server) Release() error { return sv.http.region.Close() }
 
 // Counters are the server's.
 func (sv *Server) Counters() *Counters { return &sv.n }
 
-// acceptEcho returns what it gets. What does not fit the send buffer is
-// refused, so that the peer's window closes.
-func (sv *Server) acceptEcho(_ any, pcb *stack.TCP, _ error) error {
-	sv.n.Opened++
-	pcb.SetRecv(sv.recvEcho)
-	pcb.SetErr(sv.onErr)
-	return nil
-}
-
-func (sv *Server) recvEcho(_ any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
-	if p == nil {
-		sv.n.Closed++
-		return pcb.Close()
-	}
-	n := p.TotLen()
-	if pcb.SndBuf() < n {
-		return stack.ErrMem
-	}
-	for q := p; q != nil; q = q.Next() {
-		if err := pcb.Write(q.Payload(), 0); err != nil {
-			return err
-		}
-	}
-	p.Free()
-	pcb.Recved(n)
-	sv.n.Ops++
-	sv.n.BytesIn += uint64(n)
-	sv.n.BytesOut += uint64(n)
-	return nil
-}
-
 func (sv *Server) acceptDiscard(_ any, pcb *stack.TCP, _ error) error {
 	sv.n.Opened++
-	pcb.SetRecv(sv.recvDiscard)
-	pcb.SetErr(sv.onErr)
+	pcb.SetRecv(sv.cb.recvDiscard)
+	pcb.SetErr(sv.cb.err)
 	return nil
 }
 
@@ -159,26 +161,35 @@ func (sv *Server) recvDiscard(_ any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) erro
 
 func (sv *Server) acceptChargen(_ any, pcb *stack.TCP, _ error) error {
 	sv.n.Opened++
-	pcb.SetRecv(sv.recvDiscard)
-	pcb.SetSent(sv.sendChargen)
-	pcb.SetErr(sv.onErr)
-	return sv.sendChargen(nil, pcb, 0)
+	pcb.SetRecv(sv.cb.recvDiscard)
+	pcb.SetSent(sv.cb.sentChargen)
+	pcb.SetErr(sv.cb.err)
+	pcb.SetPoll(sv.cb.pollChargen, retryPoll)
+	return sv.pollChargen(nil, pcb)
 }
 
-// sendChargen keeps the send buffer full of the pattern.
-func (sv *Server) sendChargen(_ any, pcb *stack.TCP, n int) error {
+func (sv *Server) sentChargen(_ any, pcb *stack.TCP, n int) error {
 	sv.n.BytesOut += uint64(n)
-	const chunk = 16 << 10
-	for pcb.SndBuf() >= chunk {
-		if pcb.Write(sv.block[:chunk], 0) != nil {
+	return sv.pollChargen(nil, pcb)
+}
+
+// chargenChunk is the bytes of the pattern that chargen sends over and over.
+const chargenChunk = 16 << 10
+
+// pollChargen keeps the send buffer full.
+func (sv *Server) pollChargen(_ any, pcb *stack.TCP) error {
+	for pcb.SndBuf() >= chargenChunk {
+		if pcb.Write(sv.block[:chargenChunk], 0) != nil {
 			break
 		}
 	}
 	return nil
 }
 
+// onErr books a connection that broke; one that ended in order is booked
+// before its PCB goes.
 func (sv *Server) onErr(_ any, err error) {
-	if err != stack.ErrClosed {
+	if !errors.Is(err, stack.ErrClosed) {
 		sv.n.Failed++
 	}
 }

@@ -13,31 +13,37 @@ const udpBurst = 64
 
 // UDP sends datagrams of Size bytes on Conns flows as fast as the rate or the
 // port lets it, to a service that counts or returns them. A datagram begins
-// with the time it was sent, so that those that come back give latencies.
+// with the time it was sent, so that those that come back give latencies. An
+// operation is a datagram sent.
 type UDP struct {
 	base
+	block []byte
 	socks []*stack.UDP
 	turn  int
+	retry int64 // when buffers were short: not before
+	path  bool  // the neighbour on the way is known
 }
 
-// NewUDP makes a UDP client on s.
+// NewUDP makes a UDP client on s. Size is at least 8.
 func NewUDP(s *stack.Stack, cfg Config) *UDP {
 	cfg.setDefaults(64)
 	cfg.Size = max(cfg.Size, 8)
-	return &UDP{base: newBase(s, cfg)}
+	return &UDP{base: newBase(s, cfg), block: patternOf(cfg.Size)}
 }
 
 // Start opens the sockets.
 func (u *UDP) Start() error {
+	recv := u.recv
 	for range u.cfg.Conns {
 		sock := u.s.NewUDP()
 		if sock == nil {
 			return stack.ErrMem
 		}
-		sock.SetRecv(u.recv)
+		u.socks = append(u.socks, sock)
+		sock.SetRecv(recv)
 		if len(u.cfg.From) != 0 {
-			from := u.cfg.From[u.next%len(u.cfg.From)]
-			u.next++
+			from := u.cfg.From[u.from%len(u.cfg.From)]
+			u.from++
 			if err := sock.Bind(netip.AddrPortFrom(from, 0)); err != nil {
 				return err
 			}
@@ -45,7 +51,6 @@ func (u *UDP) Start() error {
 		if err := sock.Connect(u.cfg.To); err != nil {
 			return err
 		}
-		u.socks = append(u.socks, sock)
 		u.n.Opened++
 	}
 	return nil
@@ -53,10 +58,9 @@ func (u *UDP) Start() error {
 
 func (u *UDP) recv(_ any, _ *stack.UDP, p *pbuf.Pbuf, _ netip.AddrPort) {
 	u.n.PacketsIn++
-	u.n.Ops++
 	u.n.BytesIn += uint64(p.TotLen())
 	var b [8]byte
-	if p.CopyPartial(b[:], 0) == 8 {
+	if p.CopyPartial(b[:], 0) == len(b) {
 		u.record(u.s.Now() - int64(binary.BigEndian.Uint64(b[:])))
 	}
 	p.Free()
@@ -64,39 +68,65 @@ func (u *UDP) recv(_ any, _ *stack.UDP, p *pbuf.Pbuf, _ netip.AddrPort) {
 
 // Poll sends a burst.
 func (u *UDP) Poll(now int64) (n int) {
-	if u.stopped || len(u.socks) == 0 {
+	if u.stopped || now < u.retry || !u.ready(now) {
 		return 0
 	}
-	for n < udpBurst && u.pace.take(now) {
-		if u.cfg.Count != 0 && u.n.PacketOut >= u.cfg.Count {
-			break
-		}
+	for n < udpBurst && !u.full() && u.pace.take(now) {
 		p := u.s.Pool().Alloc(pbuf.LayerTransport, u.cfg.Size, pbuf.KindPool)
 		if p == nil {
+			u.retry = now + stallRetry
 			break
 		}
-		binary.BigEndian.PutUint64(p.Payload(), uint64(now))
+		_ = p.Take(u.block) // it has that length
+		var b [8]byte
+		binary.BigEndian.PutUint64(b[:], uint64(now))
+		_ = p.Take(b[:])
 		sock := u.socks[u.turn]
 		if u.turn++; u.turn == len(u.socks) {
 			u.turn = 0
 		}
 		if err := sock.Send(p); err != nil {
 			u.fail(err)
+			u.retry = now + stallRetry
 			break
 		}
-		u.n.PacketOut++
+		u.begun++
+		u.n.Ops++
+		u.n.PacketsOut++
 		u.n.BytesOut += uint64(u.cfg.Size)
 		n++
 	}
 	return n
 }
 
+// ready reports whether datagrams would leave: the neighbour on the way is
+// known, and the port keeps up.
+func (u *UDP) ready(now int64) bool {
+	if !u.path {
+		ok, err := u.s.Resolve(u.cfg.To.Addr())
+		if err != nil {
+			u.fail(err)
+		}
+		if !ok {
+			u.retry = now + stallRetry
+			return false
+		}
+		u.path = true
+	}
+	for _, nif := range u.s.Netifs() {
+		if nif.Busy() {
+			return false
+		}
+	}
+	return true
+}
+
 // Next is when the next datagram is due.
 func (u *UDP) Next() int64 {
-	if u.stopped || u.cfg.Count != 0 && u.n.PacketOut >= u.cfg.Count {
+	if u.full() {
 		return stack.Forever
 	}
-	return u.pace.due
+	return max(u.pace.due, u.retry)
 }
 
 // Stop closes the sockets.
@@ -145,7 +175,7 @@ func (sv *Server) recvEchoUDP(_ any, u *stack.UDP, p *pbuf.Pbuf, from netip.Addr
 	sv.n.BytesIn += n
 	if u.SendTo(p, from) == nil { // the same buffer goes back
 		sv.n.Ops++
-		sv.n.PacketOut++
+		sv.n.PacketsOut++
 		sv.n.BytesOut += n
 	}
 }
