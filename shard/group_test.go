@@ -119,15 +119,19 @@ func TestPortStartErrorStopsTheGroup(t *testing.T) {
 	require.Equal(t, 1, q.closed)
 }
 
-// NewGroup that fails leaves the ports to the caller and no pool open.
+// NewGroup that fails closes the ports and leaves no pool open.
 func TestNewGroupErrorReleasesAll(t *testing.T) {
 	p := newFakePort(1)
 	_, err := NewGroup(config(2, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24", "10.0.0.1/24")}))
 	require.ErrorIs(t, err, stack.ErrUse)
-	require.Zero(t, p.closed)
+	require.Equal(t, 1, p.closed)
 	p.info.Queues = 0
 	_, err = NewGroup(config(1, PortConfig{Port: p}))
 	require.ErrorIs(t, err, ErrConfig)
+	require.Equal(t, 2, p.closed)
+	_, err = NewGroup(Config{Burst: -1, Ports: []PortConfig{{Port: p}}})
+	require.ErrorIs(t, err, ErrConfig)
+	require.Equal(t, 2, p.closed, "it was not looked at")
 	first := pbuf.ByID(1)
 	require.Nil(t, first, "a pool is still open")
 }

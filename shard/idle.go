@@ -44,13 +44,10 @@ func (s *Shard) park() {
 	if until-start < minSleep {
 		return
 	}
-	if now != s.snapAt {
-		s.publish(now) // for those who read it meanwhile
-	}
-	rung := s.waker.sleep(until - start)
-	end := Now()
 	s.n.Sleeps++
-	s.n.SleepNanos += uint64(end - start)
+	s.publish(now) // for those who read it meanwhile
+	rung := s.waker.sleep(until - start)
+	s.n.SleepNanos += uint64(Now() - start)
 	if rung {
 		s.n.Wakeups++
 	}

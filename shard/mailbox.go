@@ -94,7 +94,7 @@ func (m *mailbox) close(why error) {
 	m.mu.Lock()
 	m.closed = why
 	rest := append(m.batch[m.next:], m.list...)
-	m.batch, m.list = nil, nil
+	m.batch, m.list, m.next = nil, nil, 0
 	m.mu.Unlock()
 	for i := range rest {
 		if rest[i].done != nil {

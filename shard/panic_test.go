@@ -46,7 +46,7 @@ func failing(t *testing.T, bad func(s *Shard)) (*Group, error) {
 	err = g.Wait()
 	require.EqualValues(t, 1, fatal.Load())
 	require.EqualValues(t, 3, stopped.Load(), "the other shards end in order")
-	require.ErrorIs(t, g.Err(), err)
+	require.ErrorIs(t, err, g.Err())
 	require.Equal(t, err, g.Stop())
 	return g, err
 }

@@ -21,6 +21,9 @@ func (s *Shard) setHooks(h *stack.Hooks) {
 	if h.TCPPort == nil {
 		h.TCPPort = s.ownPort
 	}
+	if h.UDPPort == nil {
+		h.UDPPort = s.ownPort
+	}
 	if h.Steer == nil {
 		h.Steer = s.onSteer
 	}

@@ -15,9 +15,10 @@ import (
 )
 
 // NewGroup makes the shards with their pools, stacks and interfaces, and
-// attaches the ports. The group owns the ports from here on; after an error
-// they are the caller's as before. Errors match ErrConfig,
-// affinity.ErrNotAllowed, or are those of pools, ports and stacks.
+// attaches the ports, which are the group's from here on. Errors match
+// ErrConfig, affinity.ErrNotAllowed, or are those of pools, ports and stacks.
+// What Config.Validate finds, and cores that can't be had, leave the ports
+// alone; after any other error they are closed.
 func NewGroup(cfg Config) (*Group, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func NewGroup(cfg Config) (*Group, error) {
 		for _, s := range g.shards {
 			s.stack.Close()
 		}
-		return nil, errors.Join(err, g.closePools())
+		return nil, errors.Join(err, g.closePorts(), g.closePools())
 	}
 	return g, nil
 }
@@ -69,6 +70,8 @@ func (g *Group) build(cores []int) error {
 	}
 	for i := range g.cfg.Ports {
 		g.info = append(g.info, g.cfg.Ports[i].Port.Info())
+	}
+	for i := range g.info {
 		if g.info[i].Queues < 1 {
 			return fmt.Errorf("%w: port %d (%s) has no queues", ErrConfig, i, g.info[i].Name)
 		}

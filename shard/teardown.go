@@ -49,11 +49,7 @@ func (g *Group) release() {
 			try(s.id, s.onClose[i])
 		}
 	}
-	for i := range g.cfg.Ports {
-		if err := g.cfg.Ports[i].Port.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("shard: port %d (%s): %w", i, g.info[i].Name, err))
-		}
-	}
+	errs = append(errs, g.closePorts())
 	try(0, g.settle)
 	errs = append(errs, g.closePools())
 	for _, s := range g.shards {
@@ -106,6 +102,17 @@ func (g *Group) settle() {
 			}
 		}
 	}
+}
+
+// closePorts closes every port, also after one that fails.
+func (g *Group) closePorts() error {
+	var errs []error
+	for i := range g.cfg.Ports {
+		if err := g.cfg.Ports[i].Port.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("shard: port %d (%s): %w", i, g.info[i].Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // closePools closes every pool, also after one that leaks.
