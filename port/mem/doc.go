@@ -1,0 +1,46 @@
+// Package mem is a wire in memory: two ends, each a port with queues and RSS.
+// What is sent into one end arrives at the other, in a buffer of the receiver's
+// own pool. Tests, simulations and benchmarks use it in place of cards and cable.
+//
+//	sending queue's thread                receiving queue's thread
+//	TxBurst ── hash, RETA ─► link         RxBurst
+//	  │                        ┌─ fill ◄── empty buffers ──┤   pool
+//	  └── copy into a posted ◄─┘                           │
+//	      buffer ──────────────── recv ── completions ────►┘
+//
+// # Two threads
+//
+// It works as a card does. Each receiving queue posts empty buffers; the sender
+// copies the bytes into one, as DMA would, and leaves a completion with length
+// and hash; the receiver writes the buffer's header. Headers, reference counts
+// and pools are therefore never touched by another thread, and no lock is taken:
+// between each sending and each receiving queue lie two SPSC rings, and a burst
+// costs a few operations on them, whatever its length. With one thread, as in a
+// simulation, the same code runs.
+//
+// A frame for which no buffer is posted is lost and counted (RxMissed), as by a
+// card. TxBurst always takes everything.
+//
+// # Steering
+//
+// With more than one queue, or with offload.RSSHash in its Caps, an end hashes
+// what arrives (Toeplitz, as rss.Hasher.HashFrame does) and its RETA picks the
+// queue. Frames that are not IP have hash 0. One queue without RSSHash costs no
+// hash.
+//
+// # Checksums
+//
+// An end without capabilities leaves checksums to the stack. The wire does not
+// damage frames, so an end may claim to do them: if the sender has the TxCsum
+// offloads and the receiver RxCsum, they are never computed at all, as between
+// two virtual machines, and arriving frames are flagged as good. If the receiver
+// lacks RxCsum, or the direction corrupts frames, the wire computes what the
+// sender left open, and corrupted frames are not flagged.
+//
+// # Impairments
+//
+// Each direction can lose, delay, reorder, duplicate, corrupt and shape, see
+// Impairment. Delayed frames wait at the receiver and come out of RxBurst when
+// its now has reached their time; NextEvent says when that is. For one thread,
+// everything is a function of the seed, the frames and the times passed in.
+package mem
