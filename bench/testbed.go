@@ -1,0 +1,329 @@
+package bench
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"go.uber.org/atomic"
+
+	"github.com/shardstack/shardstack/affinity"
+	"github.com/shardstack/shardstack/bench/load"
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/pbuf"
+	"github.com/shardstack/shardstack/port/mem"
+	"github.com/shardstack/shardstack/ring"
+	"github.com/shardstack/shardstack/shard"
+	"github.com/shardstack/shardstack/stack"
+)
+
+// Layout says how client and server shards share the cores.
+type Layout int
+
+const (
+	// Pairs: each core has a wire of its own with a client shard at one end
+	// and a server shard at the other, stepped in turn. No packet leaves its
+	// core: what N cores do is N times what one does, caches aside.
+	Pairs Layout = iota
+	// Split: one wire; the first half of the cores run the clients' group, the
+	// second half the servers'. Each packet goes from core to core.
+	Split
+)
+
+// Addresses of the two ends of every wire.
+var (
+	clientNet = netip.MustParsePrefix("198.18.0.1/15")
+	serverNet = netip.MustParsePrefix("198.19.0.1/15")
+)
+
+// Options describe a Testbed.
+type Options struct {
+	Cores  affinity.Set
+	Layout Layout
+	Conns  int // in all; sizes pools and rings
+	MTU    int // default 1500
+	Stack  stack.Config
+	// Client makes the load of one client shard, conns being its part of
+	// Conns.
+	Client func(s *stack.Stack, conns int) load.Client
+}
+
+// Testbed is a set of running client and server shards.
+type Testbed struct {
+	opt    Options
+	cores  []int
+	groups []*shard.Group // each wire's client group, then its server group
+	ends   []*end
+	stop   ring.Flag
+	wg     sync.WaitGroup
+	err    atomic.Error
+	procs  int // GOMAXPROCS before
+}
+
+// Totals are counters of shards, read while they run.
+type Totals struct {
+	Client, Server load.Counters
+	Stack          stack.Stats // of both ends
+}
+
+// Add adds o to t.
+func (t *Totals) Add(o *Totals) {
+	t.Client.Add(&o.Client)
+	t.Server.Add(&o.Server)
+	t.Stack.Add(&o.Stack)
+}
+
+// end is the load of one shard: a client or a server. As the shard's Poller it
+// publishes the counters now and then.
+type end struct {
+	s      *shard.Shard
+	client load.Client
+	server *load.Server
+	rounds int
+	now    Totals
+	snap   ring.Snapshot[Totals]
+}
+
+const publishEvery = 64 // rounds
+
+// Poll drives the client.
+func (e *end) Poll(now int64) (n int) {
+	if e.client != nil {
+		n = e.client.Poll(now)
+	}
+	if e.rounds++; e.rounds%publishEvery == 0 {
+		e.publish()
+	}
+	return n
+}
+
+// Next: the shards spin.
+func (e *end) Next() int64 { return 0 }
+
+func (e *end) publish() {
+	if e.client != nil {
+		e.now.Client = *e.client.Counters()
+	} else {
+		e.now.Server = *e.server.Counters()
+	}
+	e.now.Stack = *e.s.Stack().Stats()
+	e.snap.Publish(&e.now)
+}
+
+// New builds a testbed and starts it; the clients begin to connect.
+func New(opt Options) (*Testbed, error) {
+	if opt.MTU == 0 {
+		opt.MTU = 1500
+	}
+	n := opt.Cores.Len()
+	if n == 0 || opt.Layout == Split && n < 2 {
+		return nil, fmt.Errorf("bench: %d cores are too few", n)
+	}
+	tb := &Testbed{opt: opt, cores: opt.Cores.Cores()}
+	// The pinned threads never yield: this goroutine needs a P of its own.
+	tb.procs = runtime.GOMAXPROCS(n + 1)
+	start := tb.startPairs
+	if opt.Layout == Split {
+		start = tb.startSplit
+	}
+	if err := start(); err != nil {
+		_ = tb.Close()
+		return nil, err
+	}
+	return tb, nil
+}
+
+// wire makes the two groups at the ends of a wire. conns is the number of
+// connections of each client shard.
+func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (cg, sg *shard.Group, err error) {
+	const depth = 4096
+	a, b, err := mem.New(mem.Config{
+		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
+		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, x := range []*shard.Config{&c, &s} {
+		n := conns(0)
+		x.Pool = pbuf.Config{Small: 32768 + 4*n, Buffers: 16384 + min(n*64, 1<<16), Jumbo: 8}
+		x.Stack = tb.opt.Stack
+		x.Idle = shard.Spin
+		x.KeepProcs = true
+	}
+	c.Ports = []shard.PortConfig{{Port: a, Addrs: []netip.Prefix{clientNet}, TxQueue: 8192}}
+	s.Ports = []shard.PortConfig{{Port: b, Addrs: []netip.Prefix{serverNet}, TxQueue: 8192}}
+	c.Init = func(s *shard.Shard) error { return tb.initClient(s, conns(s.ID())) }
+	s.Init = tb.initServer
+	if cg, err = shard.NewGroup(c); err != nil {
+		return nil, nil, err
+	}
+	tb.groups = append(tb.groups, cg)
+	if sg, err = shard.NewGroup(s); err != nil {
+		return nil, nil, err
+	}
+	tb.groups = append(tb.groups, sg)
+	return cg, sg, nil
+}
+
+func (tb *Testbed) initClient(s *shard.Shard, conns int) error {
+	e := &end{s: s, client: tb.opt.Client(s.Stack(), conns)}
+	s.AddPoller(e)
+	tb.ends = append(tb.ends, e)
+	return e.client.Start()
+}
+
+func (tb *Testbed) initServer(s *shard.Shard) (err error) {
+	e := &end{s: s}
+	if e.server, err = load.NewServer(s.Stack(), load.ServerConfig{Backlog: 1 << 16}); err != nil {
+		return err
+	}
+	s.AddPoller(e)
+	tb.ends = append(tb.ends, e)
+	return nil
+}
+
+// share is part i of n of the connections.
+func share(conns, n, i int) int {
+	k := conns / n
+	if i < conns%n {
+		k++
+	}
+	return max(k, 1)
+}
+
+// startPairs gives each core its own wire and steps both ends in turn.
+func (tb *Testbed) startPairs() error {
+	one := shard.Config{Manual: true, Shards: 1}
+	for i, core := range tb.cores {
+		c, s, err := tb.wire(1, one, one, func(int) int { return share(tb.opt.Conns, len(tb.cores), i) })
+		if err != nil {
+			return err
+		}
+		ready := make(chan error)
+		tb.wg.Add(1)
+		go tb.runPair(core, c, s, ready)
+		if err := <-ready; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runPair is a core's thread.
+func (tb *Testbed) runPair(core int, c, s *shard.Group, ready chan<- error) {
+	defer tb.wg.Done()
+	runtime.LockOSThread() // never unlocked: the pinned thread ends with us
+	err := affinity.Pin(core)
+	if err == nil {
+		_, err = s.Step(shard.Now()) // the server is there first
+	}
+	if err == nil {
+		_, err = c.Step(shard.Now())
+	}
+	ready <- err
+	for err == nil && !tb.stop.IsSet() {
+		if _, err = c.Step(shard.Now()); err == nil {
+			_, err = s.Step(shard.Now())
+		}
+	}
+	if err != nil {
+		tb.err.Store(err)
+	}
+}
+
+// startSplit runs the clients on the first half of the cores, the servers on
+// the other half.
+func (tb *Testbed) startSplit() error {
+	half := len(tb.cores) / 2
+	first := tb.opt.Cores.First(half)
+	c := shard.Config{Cores: first}
+	s := shard.Config{Cores: tb.opt.Cores.Minus(first).First(half)}
+	cg, sg, err := tb.wire(half, c, s, func(id int) int { return share(tb.opt.Conns, half, id) })
+	if err != nil {
+		return err
+	}
+	if err := sg.Start(); err != nil {
+		return err
+	}
+	return cg.Start()
+}
+
+// Cores is how many cores work.
+func (tb *Testbed) Cores() int {
+	if tb.opt.Layout == Split {
+		return len(tb.cores) / 2 * 2
+	}
+	return len(tb.cores)
+}
+
+// Totals sums up what the shards have published.
+func (tb *Testbed) Totals() (t Totals) {
+	var one Totals
+	for _, e := range tb.ends {
+		e.snap.Load(&one)
+		t.Add(&one)
+	}
+	return t
+}
+
+// Until waits until done says so about the totals, a shard fails, or the time
+// is over.
+func (tb *Testbed) Until(limit time.Duration, done func(t *Totals) bool) error {
+	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Microsecond) {
+		t := tb.Totals()
+		if done(&t) {
+			return nil
+		}
+		if err := tb.failure(); err != nil {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("bench: not done after %v: clients %+v, servers %+v", limit, t.Client, t.Server)
+		}
+	}
+}
+
+func (tb *Testbed) failure() error {
+	if err := tb.err.Load(); err != nil {
+		return err
+	}
+	for _, g := range tb.groups {
+		if err := g.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Latency is that of all clients. Only after Close.
+func (tb *Testbed) Latency() *hdrhistogram.Histogram {
+	var sum *hdrhistogram.Histogram
+	for _, e := range tb.ends {
+		switch {
+		case e.client == nil:
+		case sum == nil:
+			sum = e.client.Latency()
+		default:
+			sum.Merge(e.client.Latency())
+		}
+	}
+	return sum
+}
+
+// Close stops everything; an error says that something leaked or failed.
+func (tb *Testbed) Close() error {
+	tb.stop.Set()
+	tb.wg.Wait()
+	err := tb.failure()
+	for i := len(tb.groups) - 1; i >= 0; i-- {
+		if e := tb.groups[i].Stop(); err == nil {
+			err = e
+		}
+	}
+	runtime.GOMAXPROCS(tb.procs)
+	return err
+}
