@@ -57,7 +57,10 @@ func exchangeOverBadWire(t *testing.T, seed uint64, size int) {
 	})
 	const limit = int64(time.Hour)
 	now := int64(time.Second)
-	for !client.Done() && now < limit {
+	done := func() bool {
+		return client != nil && client.Done() && sink.Counters().Ops+sink.Counters().Errors > 0
+	}
+	for !done() && now < limit {
 		w1, err := sg.Step(now)
 		require.NoError(t, err)
 		w2, err := cg.Step(now)

@@ -138,7 +138,7 @@ func (t *TCP) abandon(err error, reset bool) {
 	if reset {
 		switch t.state {
 		case StateSynRcvd, StateEstablished, StateFinWait1, StateFinWait2, StateCloseWait:
-			t.sendEmpty(t.sndNxt, header.TCPRst|header.TCPAck)
+			t.sendEmpty(t.sndMax, header.TCPRst|header.TCPAck)
 			t.s.stats.TCP.OutRsts++
 		}
 	}

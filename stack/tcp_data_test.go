@@ -243,6 +243,24 @@ func TestTCPData_RFC5681_3_1_SlowStartAfterTimeout(t *testing.T) {
 	`)
 }
 
+// TestTCPData_AckAfterTimeoutIsNotOld: after a timeout an ACK still carries the
+// highest sequence number sent, or the peer would drop it as old.
+func TestTCPData_AckAfterTimeoutIsNotOld(t *testing.T) {
+	runScript(t, noTS(), established+`
+		write 3000
+		> A 1 len=1000
+		> A 1001 len=1000
+		> A 2001 len=1000
+		+1010ms
+		> A 1 len=1000
+		< A 1 len=1000 ack=1
+		< A 1001 len=1000 ack=1
+		> A 3001 ack=2001
+		< A 1 ack=1              # old and empty: answered, but not for ever
+		> A 3001 ack=2001
+	`)
+}
+
 func TestTCPData_RFC6582_3_2_FastRetransmitAndRecovery(t *testing.T) {
 	runScript(t, noTS(), established+`
 		write 10000

@@ -22,10 +22,13 @@ func (t *TCP) Output() error {
 	return nil
 }
 
-// flushAck sends the ACK that is due.
+// flushAck sends the ACK that is due. Its sequence number is the highest sent,
+// not sndNxt, which a timeout moves back: the peer would take that for an old
+// duplicate and not look at the ACK, and two ends that time out at once would
+// never hear each other again.
 func (t *TCP) flushAck() {
 	if t.flags&tfAckNow != 0 && t.state != StateSynSent && t.state != StateClosed {
-		t.sendEmpty(t.sndNxt, header.TCPAck)
+		t.sendEmpty(t.sndMax, header.TCPAck)
 	}
 }
 

@@ -316,11 +316,15 @@ func (t *TCP) checkSynchronized(in *inSegment) bool {
 		}
 	}
 	if !t.acceptable(in) {
-		if !rst {
+		switch {
+		case rst:
+		case in.seqLen() == 0:
+			t.challengeAck() // limited, so that two confused ends make no storm
+		default:
 			t.flags |= tfAckNow
-		}
-		if in.seqLen() != 0 && in.seq.Less(t.rcvNxt) {
-			s.stats.TCP.DupSegsIn++
+			if in.seq.Less(t.rcvNxt) {
+				s.stats.TCP.DupSegsIn++
+			}
 		}
 		in.reject(s, DropTCPSeq)
 		return false

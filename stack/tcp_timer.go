@@ -227,7 +227,7 @@ func (t *TCP) keepaliveTimeout() {
 		}
 		c.keepSent++
 		t.s.stats.TCP.KeepaliveProbes++
-		t.sendEmpty(t.sndNxt.Add(^uint32(0)), header.TCPAck)
+		t.sendEmpty(t.sndMax.Add(^uint32(0)), header.TCPAck)
 	}
 	t.armKeepalive()
 }
