@@ -54,12 +54,14 @@ func (s *Shard) post(l letter) error {
 	}
 	m := &s.mail
 	m.mu.Lock()
-	if m.closed != nil {
-		m.mu.Unlock()
-		return m.closed
+	closed := m.closed
+	if closed == nil {
+		m.list = append(m.list, l)
 	}
-	m.list = append(m.list, l)
 	m.mu.Unlock()
+	if closed != nil {
+		return closed
+	}
 	s.notify()
 	return nil
 }

@@ -20,6 +20,18 @@ func rssInfo(t testing.TB, key rss.Key, queues int) *port.Info {
 	return &port.Info{Queues: queues, RSS: port.RSS{Key: key, RETA: reta}}
 }
 
+// keyOf is a key of 40 bytes that differs for each n.
+func keyOf(t testing.TB, n int) rss.Key {
+	t.Helper()
+	b := make([]byte, rss.MinKeyLen)
+	for i := range b {
+		b[i] = byte((i + n) * (i + 7*n) * 37)
+	}
+	k, err := rss.NewKey(b)
+	require.NoError(t, err)
+	return k
+}
+
 func steeringOf(t testing.TB, cfg PortConfig, info *port.Info, key rss.Key, n int) *steering {
 	t.Helper()
 	st, err := newSteering(&cfg, info, rss.NewHasher(key), n)
