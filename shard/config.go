@@ -98,7 +98,8 @@ type Config struct {
 	// error stops the group and is what Start returns.
 	Init func(*Shard) error
 	// OnFatal is told once when a panic or Shard.Fail stops the group, on the
-	// thread of that shard, before the others have stopped. It must not block.
+	// thread where that happens, before the shards have ended. It must not
+	// block.
 	OnFatal func(error)
 	// Manual makes a group without threads: Step runs it.
 	Manual bool

@@ -48,14 +48,30 @@ func newSolver(st *steering, id int, cfg *stack.TCPConfig) (*rss.Solver, error) 
 // ownPort is the hook that chooses ephemeral ports: number attempt of those
 // that lead packets from remote:rport to this shard, 0 if there are none.
 func (s *Shard) ownPort(local, remote header.Addr, rport uint16, attempt uint32) uint16 {
-	sp := &s.ports[max(s.portOf(local), 0)]
-	if sp.solver == nil {
+	i := s.portOf(local)
+	if i < 0 {
+		i = max(s.portOfLate(local), 0)
+	}
+	if s.ports[i].solver == nil {
 		return 0
 	}
-	return sp.solver.Port(remote, local, rport, attempt)
+	return s.ports[i].solver.Port(remote, local, rport, attempt)
 }
 
-// portOf is the index of the port with a local address, -1 if it is on none.
+// portOfLate is portOf for an address that was not configured but added later.
+func (s *Shard) portOfLate(local header.Addr) int {
+	for i := range s.ports {
+		for _, a := range s.ports[i].nif.Addrs() {
+			if header.FromNetip(a.Addr().Unmap()) == local {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// portOf is the index of the port that was configured with a local address, -1
+// if none was. With one port there is no question. Any thread.
 func (s *Shard) portOf(local header.Addr) int {
 	if len(s.ports) == 1 {
 		return 0

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/header"
@@ -24,6 +25,7 @@ func NewGroup(cfg Config) (*Group, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
+	cfg.Ports = slices.Clone(cfg.Ports)
 	cores, err := cfg.cores()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,70 @@
+package shard
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// BenchmarkIdleRound is what a round costs in which nothing happens.
+func BenchmarkIdleRound(b *testing.B) {
+	for _, shards := range []int{1, 4, 32} {
+		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
+			bd := newBed(b, bedConfig{wire: wireConfig(shards, 1), shardsA: shards})
+			for range 100 {
+				bd.step(b)
+				bd.now += 1e6
+			}
+			s := bd.a.shards[0]
+			b.ReportAllocs()
+			for b.Loop() {
+				s.round(Now())
+			}
+		})
+	}
+}
+
+// BenchmarkHandOver passes packets to another shard and their buffers back; the
+// figure is for one packet, both shards' work together on one core.
+func BenchmarkHandOver(b *testing.B) {
+	p := newFakePort(1)
+	g := newGroup(b, manual(2, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24")}))
+	now := int64(1e9)
+	if err := g.begin(now); err != nil {
+		b.Fatal(err)
+	}
+	from, to := g.shards[0], g.shards[1]
+	arp := arpFrame(header.ARPReply, "10.0.0.1", "10.0.0.9") // dropped early
+	const batch = 32
+	b.ReportAllocs()
+	for i := 0; i < b.N; i += batch {
+		for range batch {
+			p := from.pool.Alloc(pbuf.LayerLink, len(arp), pbuf.KindPool)
+			p.Netif = 1
+			from.hand(&from.lanes[0], p, meshInput)
+		}
+		now += 1000
+		from.round(now)
+		to.round(now)
+	}
+}
+
+// BenchmarkRoundTrip is a message of 64 bytes there and back over TCP between
+// two shards on threads, by idle policy.
+func BenchmarkRoundTrip(b *testing.B) {
+	for _, policy := range []IdlePolicy{Spin, Adaptive, Park} {
+		b.Run(policy.String(), func(b *testing.B) {
+			bd := newBed(b, bedConfig{threads: true, edit: func(c *Config, _ byte) { c.Idle = policy }})
+			bd.start(b)
+			b.ResetTimer()
+			cs := bd.serve(b, 1, b.N, 64)
+			for cs[0].finished.Load() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			b.StopTimer()
+		})
+	}
+}

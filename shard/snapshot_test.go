@@ -1,0 +1,134 @@
+package shard
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// Loop.words takes a Loop for an array of uint64.
+func TestLoopIsWords(t *testing.T) {
+	typ := reflect.TypeFor[Loop]()
+	for i := range typ.NumField() {
+		require.Equal(t, reflect.Uint64, typ.Field(i).Type.Kind(), typ.Field(i).Name)
+	}
+	var l Loop
+	w := l.words()
+	require.Len(t, w, typ.NumField())
+	w[len(w)-1] = 7
+	require.EqualValues(t, 7, reflect.ValueOf(l).Field(typ.NumField()-1).Uint())
+}
+
+func TestLoopAddKeepsTheLongestGap(t *testing.T) {
+	a := Loop{Rounds: 1, RxPackets: 10, MaxGapNanos: 5, MaxGapSnapshotNanos: 4}
+	a.add(&Loop{Rounds: 2, RxPackets: 20, MaxGapNanos: 3, MaxGapSnapshotNanos: 9})
+	require.Equal(t, Loop{Rounds: 3, RxPackets: 30, MaxGapNanos: 5, MaxGapSnapshotNanos: 9}, a)
+}
+
+func TestPoolStatsAddUp(t *testing.T) {
+	var sum, one pbuf.Stats
+	v := reflect.ValueOf(&one).Elem()
+	fill(v)
+	addPool(&sum, &one)
+	addPool(&sum, &one)
+	twice(t, v, reflect.ValueOf(sum), "Stats")
+}
+
+// fill sets every number to 3.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i))
+		}
+	case reflect.Int:
+		v.SetInt(3)
+	case reflect.Uint64:
+		v.SetUint(3)
+	}
+}
+
+// twice checks that every number of sum is twice that of one.
+func twice(t *testing.T, one, sum reflect.Value, name string) {
+	t.Helper()
+	switch one.Kind() {
+	case reflect.Struct:
+		for i := range one.NumField() {
+			twice(t, one.Field(i), sum.Field(i), name+"."+one.Type().Field(i).Name)
+		}
+	case reflect.Array:
+		for i := range one.Len() {
+			twice(t, one.Index(i), sum.Index(i), name)
+		}
+	case reflect.Int:
+		require.Equal(t, 2*one.Int(), sum.Int(), name)
+	case reflect.Uint64:
+		require.Equal(t, 2*one.Uint(), sum.Uint(), name)
+	default:
+		require.Fail(t, "not added up", "%s is a %v", name, one.Kind())
+	}
+}
+
+func TestSnapshotsArePublishedWhileItPolls(t *testing.T) {
+	cfg := config(2)
+	cfg.Idle = Spin
+	g := start(t, cfg)
+	for _, s := range g.Shards() {
+		var last Snapshot
+		for range 5 {
+			eventually(t, func() bool { return s.Snapshot().Loop.Snapshots > last.Loop.Snapshots }, "it publishes")
+			v := s.Snapshot()
+			require.Equal(t, s.ID(), v.Shard)
+			require.Greater(t, v.At, last.At)
+			require.Greater(t, v.Loop.Rounds, last.Loop.Rounds)
+			require.Equal(t, testPool.Buffers, v.Pool.Class[pbuf.ClassStandard].Avail)
+			last = v
+		}
+		require.Positive(t, last.Loop.MaxGapNanos)
+	}
+}
+
+func TestASleepingShardHasPublished(t *testing.T) {
+	cfg := config(1)
+	cfg.Idle, cfg.MaxSleep = Park, forever
+	g := start(t, cfg)
+	s := g.Shards()[0]
+	require.NoError(t, s.Call(func(s *Shard) error { return nil }))
+	eventually(t, func() bool { return s.Snapshot().Loop.Calls == 1 }, "the call is in the statistics")
+}
+
+func TestGapIsTheTimeBetweenRounds(t *testing.T) {
+	g := start(t, config(1))
+	s := g.Shards()[0]
+	require.NoError(t, s.Call(func(s *Shard) error {
+		for until := Now() + int64(5*time.Millisecond); Now() < until; {
+		}
+		return nil
+	}))
+	eventually(t, func() bool {
+		return s.Snapshot().Loop.MaxGapNanos >= uint64(5*time.Millisecond)
+	}, "a callback that takes long is seen")
+	require.GreaterOrEqual(t, s.Snapshot().Loop.BusyNanos, uint64(5*time.Millisecond))
+}
+
+func TestStatsTotal(t *testing.T) {
+	p := newFakePort(2)
+	g := newGroup(t, manual(2, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24")}))
+	step(t, g, 5)
+	st := g.Stats()
+	require.Len(t, st.Shards, 2)
+	require.Equal(t, -1, st.Total.Shard)
+	require.EqualValues(t, 10, st.Total.Loop.Rounds)
+	require.EqualValues(t, 2, st.Total.Stack.ARP.OutRequests, "an announcement each")
+	require.EqualValues(t, 2, st.Total.Loop.TxPackets)
+	require.Len(t, st.Ports, 1)
+	require.Equal(t, 2*testPool.Small, st.Total.Pool.Class[pbuf.ClassSmall].Cap)
+}
