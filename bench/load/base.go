@@ -22,9 +22,12 @@ const (
 	failRetry  = 100_000_000
 )
 
-// closeBurst is how many connections are closed a round at the end, so that
-// the FINs don't overflow the port's queue.
-const closeBurst = 32
+// closeBurst is how many connections are closed every closeEvery ns at the end,
+// so that the FINs don't overflow queues on the way.
+const (
+	closeBurst = 32
+	closeEvery = 20_000
+)
 
 // base is what all clients share.
 type base struct {
@@ -116,12 +119,17 @@ func (b *base) connect(arg any) (*stack.TCP, error) {
 	return pcb, nil
 }
 
-// closeSome closes connections of slots 0 … n-1 after Stop, a few a call.
-func (b *base) closeSome(n int, pcb func(i int) **stack.TCP) (did int) {
+// closeSome closes connections of slots 0 … n-1 after Stop, a few a call. slot
+// gives a slot's PCB, nil if it has none, and whether an answer is due on it;
+// that is waited for, so that the connection ends in order.
+func (b *base) closeSome(n int, slot func(i int) (pcb **stack.TCP, due bool)) (did int) {
 	for ; b.closed < n && did < closeBurst; b.closed++ {
-		p := pcb(b.closed)
+		p, due := slot(b.closed)
 		if *p == nil {
 			continue
+		}
+		if due {
+			break
 		}
 		t := *p
 		*p = nil
@@ -134,12 +142,12 @@ func (b *base) closeSome(n int, pcb func(i int) **stack.TCP) (did int) {
 	return did
 }
 
-// wait is when a client has to be polled: at once while it opens or closes,
-// at due if something waits for the clock.
+// wait is when a client has to be polled: soon while it closes, at due if
+// something waits for the clock.
 func (b *base) wait(slots int, waiting bool, due int64) int64 {
 	switch {
 	case b.stopped && b.closed < slots:
-		return 0
+		return b.s.Now() + closeEvery
 	case b.stopped || !waiting:
 		return stack.Forever
 	}

@@ -129,7 +129,7 @@ func (b *Bulk) Done() bool {
 // Poll opens connections, and lets those that wait go on.
 func (b *Bulk) Poll(now int64) (n int) {
 	if b.stopped {
-		return b.closeSome(len(b.conns), func(i int) **stack.TCP { return &b.conns[i].pcb })
+		return b.closeSome(len(b.conns), func(i int) (**stack.TCP, bool) { return &b.conns[i].pcb, false })
 	}
 	b.ramp.release(now)
 	_ = b.pump() // what can't be opened now is tried again

@@ -103,7 +103,7 @@ func (c *CPS) lost(s *cpsSlot, err error) {
 // Poll begins the connections that had to wait.
 func (c *CPS) Poll(now int64) (n int) {
 	if c.stopped {
-		return c.closeSome(len(c.slots), func(i int) **stack.TCP { return &c.slots[i].pcb })
+		return c.closeSome(len(c.slots), func(i int) (**stack.TCP, bool) { return &c.slots[i].pcb, true })
 	}
 	c.ramp.release(now)
 	before := c.begun

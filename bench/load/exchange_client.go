@@ -125,7 +125,7 @@ func (e *Exchange) Done() bool { return e.ended == len(e.conns) }
 // Poll opens connections that could not be opened before.
 func (e *Exchange) Poll(now int64) int {
 	if e.stopped {
-		return e.closeSome(len(e.conns), func(i int) **stack.TCP { return &e.conns[i].pcb })
+		return e.closeSome(len(e.conns), func(i int) (**stack.TCP, bool) { return &e.conns[i].pcb, false })
 	}
 	e.ramp.release(now)
 	_ = e.pump() // what can't be opened now is tried again

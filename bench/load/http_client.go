@@ -192,7 +192,7 @@ func (h *HTTP) lost(f *httpFlow, err error) {
 // Poll opens connections, and lets those that wait ask as the rate allows.
 func (h *HTTP) Poll(now int64) (n int) {
 	if h.stopped {
-		return h.closeSome(len(h.conns), func(i int) **stack.TCP { return &h.conns[i].pcb })
+		return h.closeSome(len(h.conns), func(i int) (**stack.TCP, bool) { return &h.conns[i].pcb, h.conns[i].due })
 	}
 	h.ramp.release(now)
 	_ = h.pump() // what can't be opened now is tried again

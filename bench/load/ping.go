@@ -28,7 +28,7 @@ type Ping struct {
 	id   uint16
 	sent []int64 // when the request with that sequence number was sent; 0: answered
 	next int64   // without a rate: when to send at the latest
-	last int64   // when the last request was sent
+	last int64   // when the last request was sent, or the neighbour first asked for
 	wait bool    // the last request is not answered
 	path bool    // the neighbour on the way is known
 	lost bool    // the missing answers are booked
@@ -93,17 +93,8 @@ func (p *Ping) Poll(now int64) int {
 	if p.full() || p.cfg.Rate <= 0 && p.wait && now < p.next || now < p.pace.due {
 		return 0
 	}
-	if !p.path {
-		ok, err := p.s.Resolve(p.cfg.To.Addr())
-		if err != nil && p.err == nil {
-			p.err = err
-		}
-		// The first request may wait for the neighbour, so that a host that is
-		// not there shows as loss; later ones would overflow what may wait.
-		p.path = ok
-		if !ok && p.begun != 0 && now < p.last+pingWait {
-			return 0
-		}
+	if !p.path && !p.resolve(now) {
+		return 0
 	}
 	if !p.pace.take(now) {
 		return 0
@@ -114,6 +105,21 @@ func (p *Ping) Poll(now int64) int {
 		return 0
 	}
 	return 1
+}
+
+// resolve waits for the neighbour on the way, which large requests would
+// overflow the queue for, but not for ever: a host that is not there is to show
+// as loss.
+func (p *Ping) resolve(now int64) bool {
+	ok, err := p.s.Resolve(p.cfg.To.Addr())
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	if p.last == 0 {
+		p.last = now
+	}
+	p.path = ok || now >= p.last+pingWait
+	return p.path
 }
 
 func (p *Ping) send(now int64) error {
@@ -146,7 +152,7 @@ func (p *Ping) Next() int64 {
 		return p.last + pingWait // for Done
 	case p.cfg.Rate <= 0 && p.wait:
 		return p.next
-	case !p.path && p.begun != 0:
+	case !p.path:
 		return p.s.Now() + stallRetry
 	}
 	return p.pace.due

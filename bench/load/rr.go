@@ -128,7 +128,7 @@ func (r *RR) lost(c *rrConn, err error) {
 // Poll opens connections, and lets those that wait go on as the rate allows.
 func (r *RR) Poll(now int64) (n int) {
 	if r.stopped {
-		return r.closeSome(len(r.conns), func(i int) **stack.TCP { return &r.conns[i].pcb })
+		return r.closeSome(len(r.conns), func(i int) (**stack.TCP, bool) { return &r.conns[i].pcb, r.conns[i].due })
 	}
 	r.ramp.release(now)
 	_ = r.pump() // what can't be opened now is tried again

@@ -11,6 +11,9 @@ import (
 // udpBurst is how many datagrams a UDP client sends at a time.
 const udpBurst = 64
 
+// udpTail is how long datagrams are waited for at the end, in nanoseconds.
+const udpTail = 200_000_000
+
 // UDP sends datagrams of Size bytes on Conns flows as fast as the rate or the
 // port lets it, to a service that counts or returns them. A datagram begins
 // with the time it was sent, so that those that come back give latencies. An
@@ -21,6 +24,7 @@ type UDP struct {
 	socks []*stack.UDP
 	turn  int
 	retry int64 // when buffers were short: not before
+	ends  int64 // after Stop: when the sockets are closed
 	path  bool  // the neighbour on the way is known
 }
 
@@ -68,6 +72,9 @@ func (u *UDP) recv(_ any, _ *stack.UDP, p *pbuf.Pbuf, _ netip.AddrPort) {
 
 // Poll sends a burst.
 func (u *UDP) Poll(now int64) (n int) {
+	if u.stopped && now >= u.ends {
+		u.close()
+	}
 	if u.stopped || now < u.retry || !u.ready(now) {
 		return 0
 	}
@@ -123,15 +130,23 @@ func (u *UDP) ready(now int64) bool {
 
 // Next is when the next datagram is due.
 func (u *UDP) Next() int64 {
-	if u.full() {
+	switch {
+	case u.stopped && u.socks != nil:
+		return u.ends
+	case u.full():
 		return stack.Forever
 	}
 	return max(u.pace.due, u.retry)
 }
 
-// Stop closes the sockets.
+// Stop sends no more. The sockets stay open for udpTail, for what is on its way
+// back.
 func (u *UDP) Stop() {
 	u.stopped = true
+	u.ends = u.s.Now() + udpTail
+}
+
+func (u *UDP) close() {
 	for _, sock := range u.socks {
 		sock.Close()
 	}

@@ -38,6 +38,21 @@ func TestUDPEchoGivesLatency(t *testing.T) {
 	require.GreaterOrEqual(t, c.Latency().Min(), int64(2*wireDelay)*999/1000)
 }
 
+func TestUDPTakesWhatComesBackAfterStop(t *testing.T) {
+	w := newWire(t, pbuf.Config{}, nil)
+	w.serve(ServerConfig{})
+	c := NewUDP(w.client.s, Config{To: to(PortEcho), Conns: 2})
+	w.start(c)
+	w.run(second / 1000)
+	c.Stop()
+	sent := c.Counters().PacketsOut
+	w.run(second)
+	require.Equal(t, sent, c.Counters().PacketsOut)
+	require.Equal(t, sent, c.Counters().PacketsIn)
+	w.clean()
+	require.Nil(t, c.socks)
+}
+
 func TestUDPWaitsForItsNeighbour(t *testing.T) {
 	w := newWire(t, pbuf.Config{}, nil)
 	w.serve(ServerConfig{})
