@@ -27,7 +27,7 @@ func NewExchange(s *stack.Stack, cfg Config) *Exchange {
 
 // Start opens the first connection.
 func (e *Exchange) Start() error {
-	block := NewPattern(patternSeed)
+	block := NewPattern(PatternSeed)
 	e.conns = make([]exchange, e.cfg.Conns)
 	for i := range e.conns {
 		e.conns[i].block, e.conns[i].n = block, &e.n

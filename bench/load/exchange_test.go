@@ -68,9 +68,9 @@ func TestExchangeFindsAnEarlyEnd(t *testing.T) {
 
 func TestPatternStreamIsWhatHashPatternHashes(t *testing.T) {
 	h := &recorder{}
-	HashPattern(h, patternSeed, 2*patternBlock+17)
+	HashPattern(h, PatternSeed, 2*patternBlock+17)
 	require.Len(t, h.b, 2*patternBlock+17)
-	block := NewPattern(patternSeed)
+	block := NewPattern(PatternSeed)
 	for _, off := range []uint64{0, 5, patternBlock - 1, patternBlock, patternBlock + 12345} {
 		part := streamAt(block, off)
 		n := min(len(part), len(h.b)-int(off))

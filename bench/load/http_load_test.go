@@ -94,7 +94,7 @@ func TestHTTPServerTakesRequestsInPieces(t *testing.T) {
 		got := w.ask(text, n, 0)
 		require.Equal(t, 3, strings.Count(got, "HTTP/1.1 200 OK\r\n"))
 		require.Equal(t, 2, strings.Count(got, "Content-Length: 7\r\n"))
-		pattern := string(NewPattern(patternSeed)[:7])
+		pattern := string(NewPattern(PatternSeed)[:7])
 		require.True(t, strings.HasSuffix(got, "\r\n\r\n"+pattern))
 		require.Equal(t, 1, strings.Count(got[len(got)/2:], pattern)) // HEAD has no body
 		if want != "" {
@@ -111,7 +111,7 @@ func TestHTTPServerAnswersManyPipelinedRequests(t *testing.T) {
 	const n = 500
 	got := w.ask(strings.Repeat("GET / HTTP/1.1\r\n\r\n", n)+"GET /bytes/5000 HTTP/1.0\r\n\r\n", 1400, 0)
 	require.Equal(t, n+1, strings.Count(got, "HTTP/1.1 200 OK\r\n"))
-	require.True(t, strings.HasSuffix(got, string(NewPattern(patternSeed)[:5000])))
+	require.True(t, strings.HasSuffix(got, string(NewPattern(PatternSeed)[:5000])))
 }
 
 func TestHTTPServerRefusesWhatItDoesNotKnow(t *testing.T) {
@@ -141,7 +141,7 @@ func TestHTTPServerHashesInSteps(t *testing.T) {
 	w.serve(ServerConfig{})
 	const n = 3*hashStep + 5
 	sum := sha256.New()
-	HashPattern(sum, patternSeed, n)
+	HashPattern(sum, PatternSeed, n)
 	begun := w.now
 	got := w.ask(fmt.Sprintf("GET /sha256/%d HTTP/1.0\r\n\r\n", n), 1000, 0)
 	require.True(t, strings.HasSuffix(got, fmt.Sprintf("\r\n\r\n%x\n", sum.Sum(nil))), got)
@@ -152,7 +152,7 @@ func TestHTTPServerSendsLongBodyOfRoot(t *testing.T) {
 	w := newWire(t, pbuf.Config{Buffers: 2048}, nil)
 	w.serve(ServerConfig{Body: 300_000})
 	got := w.ask("GET / HTTP/1.0\r\n\r\n", 100, 0)
-	require.True(t, strings.HasSuffix(got, string(NewPattern(patternSeed)[:300_000])))
+	require.True(t, strings.HasSuffix(got, string(NewPattern(PatternSeed)[:300_000])))
 }
 
 // A server that closes after each answer, as RFC 9112 9.6 allows, is no error.

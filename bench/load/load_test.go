@@ -168,7 +168,7 @@ func TestEchoReturnsMoreThanItsSendBuffer(t *testing.T) {
 	// and must close its window.
 	w := newWire(t, pbuf.Config{Buffers: 1024, Small: 1024}, func(c *stack.Config) { c.TCP.SendBuf, c.TCP.RecvBuf = 16<<10, 32<<10 })
 	w.serve(ServerConfig{})
-	block := NewPattern(patternSeed)[:200_000]
+	block := NewPattern(PatternSeed)[:200_000]
 	pcb := w.client.s.NewTCP()
 	out, eof := 0, false
 	var held *pbuf.Pbuf
@@ -218,7 +218,7 @@ func TestEchoReturnsMoreThanItsSendBuffer(t *testing.T) {
 func TestChargenSendsThePattern(t *testing.T) {
 	w := newWire(t, pbuf.Config{Buffers: 2048}, nil)
 	w.serve(ServerConfig{})
-	block := NewPattern(patternSeed)[:chargenChunk]
+	block := NewPattern(PatternSeed)[:chargenChunk]
 	block = append(block[:len(block):len(block)], block...)
 	pcb := w.client.s.NewTCP()
 	n := 0

@@ -9,8 +9,8 @@ import (
 // patternBlock is the period of the byte pattern that services send.
 const patternBlock = 1 << 20
 
-// patternSeed is the seed of the services' own pattern.
-const patternSeed = 1
+// PatternSeed is the seed of the pattern that services send.
+const PatternSeed = 1
 
 // NewPattern is a block of 1 MiB of pseudo-random bytes, the same for the same
 // seed. Streams are this block over and over.
@@ -36,7 +36,7 @@ func HashPattern(h hash.Hash, seed uint64, n int64) {
 
 // patternOf is the first n bytes of the services' stream.
 func patternOf(n int) []byte {
-	block := NewPattern(patternSeed)
+	block := NewPattern(PatternSeed)
 	if n <= len(block) {
 		return block[:n:n]
 	}

@@ -66,7 +66,7 @@ func NewServer(s *stack.Stack, cfg ServerConfig) (*Server, error) {
 	if cfg.Body == 0 {
 		cfg.Body = 64
 	}
-	sv := &Server{s: s, block: NewPattern(patternSeed)}
+	sv := &Server{s: s, block: NewPattern(PatternSeed)}
 	sv.cb = serverCallbacks{
 		recvEcho: sv.recvEcho, recvDiscard: sv.recvDiscard, sentEcho: sv.sentEcho,
 		pollEcho: sv.pollEcho, sentChargen: sv.sentChargen, pollChargen: sv.pollChargen, errEcho: sv.onErrEcho, err: sv.onErr,
