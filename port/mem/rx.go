@@ -42,7 +42,7 @@ func (q *queue) receive(dst []*pbuf.Pbuf) int {
 }
 
 // drain takes frames from a link until it is empty or dst full, and posts
-// buffers to it.
+// buffers to it: a batch at a time while frames come, and the rest when none do.
 func (q *queue) drain(l *rxLink, dst []*pbuf.Pbuf) int {
 	n := 0
 	for n < len(dst) {
@@ -54,7 +54,7 @@ func (q *queue) drain(l *rxLink, dst []*pbuf.Pbuf) int {
 			break
 		}
 	}
-	if l.depth-l.posted >= l.batch {
+	if l.depth-l.posted >= l.batch || n == 0 {
 		q.post(l)
 	}
 	return n
