@@ -1,13 +1,6 @@
 package load
 
-import (
-	"net/netip"
-
-	"github.com/shardstack/shardstack/header"
-	"github.com/shardstack/shardstack/offload"
-	"github.com/shardstack/shardstack/pbuf"
-	"github.com/shardstack/shardstack/stack"
-)
+import "github.com/shardstack/shardstack/stack"
 
 const (
 	// pingFlood is how long a client without a rate waits for an answer before
@@ -19,73 +12,53 @@ const (
 
 // Ping sends ICMP echo requests with Size bytes of data to Config.To's address
 // (RFC 792). An operation is a request that was answered; what comes back
-// twice, or with other data, is an error. Answers may come to any shard, so it
-// wants a group of one.
+// twice, or shortened, is an error. Answers may come to any shard, so it wants
+// a group of one. No more than 256 can be under way.
 type Ping struct {
 	base
-	raw  *stack.Raw
-	data []byte
-	id   uint16
-	sent []int64 // when the request with that sequence number was sent; 0: answered
-	next int64   // without a rate: when to send at the latest
-	last int64   // when the last request was sent, or the neighbour first asked for
-	wait bool    // the last request is not answered
-	path bool    // the neighbour on the way is known
-	lost bool    // the missing answers are booked
+	ping *stack.Ping
+	next int64 // without a rate: when to send at the latest
+	last int64 // when the last request was sent, or the neighbour first asked for
+	seq  uint16
+	wait bool // the last request is not answered
+	path bool // the neighbour on the way is known
+	lost bool // the missing answers are booked
 }
 
 // NewPing makes a ping client on s.
 func NewPing(s *stack.Stack, cfg Config) *Ping {
 	cfg.setDefaults(56)
-	return &Ping{base: newBase(s, cfg), data: patternOf(cfg.Size), sent: make([]int64, 1<<16)}
+	return &Ping{base: newBase(s, cfg)}
 }
 
 // Start opens the socket.
-func (p *Ping) Start() error {
-	p.raw = p.s.NewRaw(header.ProtoICMP)
-	if p.raw == nil {
-		return stack.ErrClosed
+func (p *Ping) Start() (err error) {
+	if p.ping, err = p.s.NewPing(p.cfg.To.Addr(), nil, p.reply); err != nil {
+		return err
 	}
-	p.raw.SetRecv(p.recv)
-	p.id = uint16(p.s.Now()>>10) | 1
-	if err := p.raw.Connect(p.cfg.To.Addr()); err != nil {
+	if _, err = p.s.Resolve(p.cfg.To.Addr()); err != nil {
 		return err
 	}
 	if len(p.cfg.From) != 0 {
-		return p.raw.Bind(p.cfg.From[0])
+		return p.ping.Raw().Bind(p.cfg.From[0])
 	}
 	return nil
 }
 
-// recv looks at each ICMP packet, payload at the IP header, and eats answers to
-// our requests.
-func (p *Ping) recv(_ any, _ *stack.Raw, b *pbuf.Pbuf, _ netip.Addr) bool {
-	n := int(b.L3Len)
-	var buf [header.ICMPv4Len]byte
-	if p.raw == nil || b.CopyPartial(buf[:], n) != len(buf) {
-		return false
-	}
-	h := (*header.ICMPv4)(buf[:])
-	if h.Type() != header.ICMPv4EchoReply || h.EchoID() != p.id {
-		return false
-	}
-	if offload.L4Sum(b, n, 0) != 0xffff {
-		return false // the stack counts it
-	}
+// reply books what came back for a request.
+func (p *Ping) reply(_ any, _ *stack.Ping, r stack.PingReply) {
 	p.n.PacketsIn++
-	p.n.BytesIn += uint64(b.TotLen() - n - header.ICMPv4Len)
-	at := p.sent[h.EchoSeq()]
+	p.n.BytesIn += uint64(r.Bytes)
+	p.wait = p.wait && r.Seq != p.seq
 	switch {
-	case at == 0 || b.TotLen() != n+header.ICMPv4Len+len(p.data) || b.Memcmp(p.data, n+header.ICMPv4Len) != 0:
+	case r.Err != nil:
+		p.fail(r.Err)
+	case r.Duplicate || r.Bytes != p.cfg.Size:
 		p.n.Errors++
 	default:
-		p.sent[h.EchoSeq()] = 0
 		p.n.Ops++
-		p.record(p.s.Now() - at)
-		p.wait = p.wait && uint16(p.n.PacketsOut-1) != h.EchoSeq()
+		p.record(int64(r.RTT))
 	}
-	b.Free()
-	return true
 }
 
 // Poll sends the request that is due.
@@ -122,23 +95,13 @@ func (p *Ping) resolve(now int64) bool {
 	return p.path
 }
 
-func (p *Ping) send(now int64) error {
-	b := p.s.Pool().Alloc(pbuf.LayerTransport, header.ICMPv4Len+len(p.data), pbuf.KindPool)
-	if b == nil {
-		return stack.ErrMem
-	}
-	seq := uint16(p.n.PacketsOut)
-	h := (*header.ICMPv4)(b.Payload())
-	h.Encode(header.ICMPv4Echo, 0, uint32(p.id)<<16|uint32(seq))
-	_ = b.TakeAt(p.data, header.ICMPv4Len) // it has that length
-	h.SetChecksum(^offload.L4Sum(b, 0, 0))
-	if err := p.raw.Send(b); err != nil {
+func (p *Ping) send(now int64) (err error) {
+	if p.seq, err = p.ping.Send(p.cfg.Size); err != nil {
 		return err
 	}
-	p.sent[seq] = now
 	p.begun++
 	p.n.PacketsOut++
-	p.n.BytesOut += uint64(len(p.data))
+	p.n.BytesOut += uint64(p.cfg.Size)
 	p.last, p.wait = now, true
 	return nil
 }
@@ -163,7 +126,7 @@ func (p *Ping) Done() bool {
 	if p.stopped || p.cfg.Count == 0 || p.begun < p.cfg.Count {
 		return false
 	}
-	if p.n.Ops >= p.cfg.Count {
+	if p.n.Ops+p.n.Failed >= p.cfg.Count {
 		return true
 	}
 	if p.s.Now() < p.last+pingWait {
@@ -171,7 +134,7 @@ func (p *Ping) Done() bool {
 	}
 	if !p.lost {
 		p.lost = true
-		p.n.Failed += p.cfg.Count - p.n.Ops
+		p.n.Failed = p.cfg.Count - p.n.Ops
 	}
 	return true
 }
