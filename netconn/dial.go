@@ -1,0 +1,170 @@
+package netconn
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/shardstack/shardstack/stack"
+)
+
+// Dial is DialContext without a context.
+func (n *Net) Dial(network, address string) (net.Conn, error) {
+	return n.DialContext(context.Background(), network, address)
+}
+
+// DialContext connects to an address, as net.Dialer does: "tcp" or "tcp4" gives
+// a *TCPConn, "udp" or "udp4" a connected *UDPConn. Shards take turns. When ctx
+// ends first the attempt is given up.
+func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return n.DialFrom(ctx, network, netip.AddrPort{}, address)
+}
+
+// DialFrom is DialContext from a local address; a zero address or port is the
+// stack's choice. With several shards, a local port needs an address, too: the
+// two decide on the shard.
+func (n *Net) DialFrom(ctx context.Context, network string, local netip.AddrPort, address string) (net.Conn, error) {
+	udp := network == "udp" || network == "udp4" || network == "udp6"
+	kind := "tcp"
+	if udp {
+		kind = "udp"
+	}
+	if err := checkNetwork(network, kind); err != nil {
+		return nil, opError("dial", network, nil, nil, err)
+	}
+	remote, err := n.resolve(ctx, network, address)
+	if err != nil {
+		return nil, opError("dial", network, nil, nil, ctxErr(ctx, err))
+	}
+	if udp {
+		c, err := n.dialUDP(ctx, local, remote)
+		if err != nil {
+			return nil, opError("dial", network, nil, net.UDPAddrFromAddrPort(remote), err)
+		}
+		return c, nil
+	}
+	c, err := n.dialTCP(ctx, local, remote)
+	if err != nil {
+		return nil, opError("dial", network, nil, net.TCPAddrFromAddrPort(remote), err)
+	}
+	return c, nil
+}
+
+// ctxErr is err, or how the context ended if it has.
+func ctxErr(ctx context.Context, err error) error {
+	if e := ctx.Err(); e != nil {
+		return &ctxError{e}
+	}
+	return err
+}
+
+// dialTCP tries the shard that is next, and the others if that one has no port
+// left.
+func (n *Net) dialTCP(ctx context.Context, local, remote netip.AddrPort) (c *TCPConn, err error) {
+	for range n.lanes {
+		var l *lane
+		if l, err = n.laneFor(local, remote); err != nil {
+			return nil, err
+		}
+		c = newTCPConn(l)
+		c.local, c.remote = local, remote
+		if err = c.dial(ctx); err == nil {
+			return c, nil
+		}
+		if local.Port() != 0 || !isNoPort(err) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// dial asks the shard to connect and waits until it has.
+func (c *TCPConn) dial(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return &ctxError{err}
+	}
+	a, l := &c.app, c.lane
+	canceled := false
+	stop := context.AfterFunc(ctx, func() {
+		l.lock()
+		canceled = true
+		l.ready(&a.rd)
+		l.unlock()
+	})
+	defer stop()
+	l.lock()
+	err := l.usable()
+	if err == nil {
+		l.push(message{to: c, op: opConnect})
+		l.kick()
+		err = c.awaitOpen(&canceled)
+		if canceled && !a.opened {
+			err = ctxErr(ctx, context.Canceled)
+		}
+		if err != nil {
+			c.closeLocked(true)
+		}
+	}
+	l.unlock()
+	if err != nil {
+		l.kick()
+	}
+	return err
+}
+
+// awaitOpen waits until the shard has answered or canceled is set.
+func (c *TCPConn) awaitOpen(canceled *bool) error {
+	a, l := &c.app, c.lane
+	for !a.opened && !*canceled {
+		if a.err != nil {
+			return a.err
+		}
+		if err := l.usable(); err != nil {
+			return err
+		}
+		if !l.drain() {
+			l.block(&a.rd)
+		}
+	}
+	return nil
+}
+
+// connect opens the connection on the shard's thread.
+func (c *TCPConn) connect(s *side) {
+	if s.stop {
+		c.fail(net.ErrClosed)
+		return
+	}
+	pcb := s.st.NewTCP()
+	if pcb == nil {
+		c.fail(sysError("connect", stack.ErrMem))
+		return
+	}
+	c.adopt(pcb)
+	if c.local.IsValid() && c.local != (netip.AddrPort{}) {
+		if err := pcb.Bind(c.local); err != nil {
+			c.abandon(bindError("bind", err))
+			return
+		}
+	}
+	// An error with the connection begun is a SYN that could not leave: a timer
+	// sends it again.
+	if err := pcb.Connect(c.remote, tcpConnected); err != nil && pcb.State() == stack.StateClosed {
+		c.abandon(sysError("connect", err))
+	}
+}
+
+// fail tells the application that there is no connection.
+func (c *TCPConn) fail(err error) {
+	c.sh.err = err
+	c.sh.failing = true
+	c.soon()
+}
+
+// abandon is fail for a connection with a PCB that is not connected.
+func (c *TCPConn) abandon(err error) {
+	pcb := c.sh.pcb
+	c.sh.pcb = nil
+	_ = pcb.Close() // CLOSED: it is freed
+	c.fail(err)
+}

@@ -1,0 +1,122 @@
+package netconn
+
+import (
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/atomic"
+
+	"github.com/shardstack/shardstack/shard"
+)
+
+// Polling for a moment spares two system calls and a thread's wake-up, if the
+// answer comes within it and a core is free to poll on: else the poller keeps
+// the very thread from running that it waits for. So no more goroutines poll
+// than the process has cores beside its shards, and a lane on which polling
+// was in vain leaves it for a while.
+var spinners struct {
+	mu     sync.Mutex
+	groups map[*shard.Group]int // Nets on each
+	room   atomic.Int32         // how many more may spin
+}
+
+// addSpinGroup counts the cores of a group's shards as taken.
+func addSpinGroup(g *shard.Group) {
+	s := &spinners
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.groups == nil {
+		s.groups = make(map[*shard.Group]int)
+		s.room.Store(int32(runtime.NumCPU()))
+	}
+	if s.groups[g]++; s.groups[g] == 1 {
+		s.room.Sub(int32(len(g.Shards())))
+	}
+}
+
+// dropSpinGroup undoes addSpinGroup.
+func dropSpinGroup(g *shard.Group) {
+	s := &spinners
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.groups[g]--; s.groups[g] == 0 {
+		delete(s.groups, g)
+		s.room.Add(int32(len(g.Shards())))
+	}
+}
+
+// spinner decides whether polling on a lane is worth it.
+type spinner struct {
+	ns    int64
+	fails uint // in a row
+	skip  int  // chances to let pass
+}
+
+// maxFails bounds the pause after failures to 2^maxFails chances.
+const maxFails = 6
+
+func newSpinner(d time.Duration) spinner { return spinner{ns: int64(max(d, 0))} }
+
+func (s *spinner) worth() bool {
+	if s.ns == 0 {
+		return false
+	}
+	if s.skip > 0 {
+		s.skip--
+		return false
+	}
+	return true
+}
+
+func (s *spinner) result(ok bool) {
+	if ok {
+		s.fails = 0
+		return
+	}
+	s.fails = min(s.fails+1, maxFails)
+	s.skip = 1<<s.fails - 1
+}
+
+// spin polls the rings if that is allowed and worth it, without the lock. It
+// reports whether there is something now. Nobody else listens meanwhile.
+func (l *lane) spin() bool {
+	if l.spinning || l.awake != 0 || spinners.room.Load() <= 0 || !l.spinner.worth() {
+		return false
+	}
+	if spinners.room.Dec() < 0 {
+		spinners.room.Inc()
+		return false
+	}
+	l.spinning = true
+	l.disarm()
+	l.mu.Unlock()
+	ok := l.poll()
+	l.mu.Lock()
+	l.spinning = false
+	spinners.room.Inc()
+	l.spinner.result(ok)
+	return ok
+}
+
+// pollBatch is how often the ring is looked at between two looks at the clock.
+const pollBatch = 32
+
+// poll looks at the rings until something is there or time is up. Other
+// goroutines of its processor run in between.
+func (l *lane) poll() bool {
+	for end := int64(0); ; {
+		for range pollBatch {
+			if l.pending() {
+				return true
+			}
+		}
+		runtime.Gosched()
+		now := shard.Now()
+		if end == 0 {
+			end = now + l.spinner.ns
+		} else if now > end || l.dead.IsSet() {
+			return l.pending()
+		}
+	}
+}
