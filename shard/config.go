@@ -217,7 +217,7 @@ func (c *Config) Validate() error {
 // validate checks a port that comes after others.
 func (c *PortConfig) validate(others []PortConfig) error {
 	if c.Port == nil {
-		return errors.New("Port is nil")
+		return errors.New("its Port is nil")
 	}
 	for i := range others {
 		if others[i].Port == c.Port {

@@ -22,8 +22,6 @@ type fakePort struct {
 	mu     sync.Mutex
 	pools  []*pbuf.Pool
 	in     [][][]byte // by queue
-	hash   []uint32   // of the frames of in[0], if flags are set
-	flags  pbuf.Flags
 	sent   [][]byte
 	sentBy []int // queue of sent
 	room   int   // frames that TxBurst takes in all; negative: any number
@@ -75,7 +73,6 @@ func (f *fakePort) RxBurst(q int, _ int64, dst []*pbuf.Pbuf) (n int) {
 			break
 		}
 		copy(p.Payload(), f.in[q][0])
-		p.Flags |= f.flags
 		f.in[q] = f.in[q][1:]
 		dst[n] = p
 		n++

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func (e *echoer) ask(s *Shard, n int, pause func(i int)) {
 }
 
 // TestNoWakeUpIsLost has threads send to shards that fall asleep as fast as
-// they can, by Wake, Call and the mesh, at pauses that hit every point of
+// they can, by Wake and Do, at pauses that hit every point of
 // falling asleep. A lost wake-up would last an hour.
 func TestNoWakeUpIsLost(t *testing.T) {
 	for _, policy := range []IdlePolicy{Park, Adaptive} {
@@ -99,6 +100,43 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	}
 }
 
+// TestNoWakeUpIsLostInTheMesh: a shard that gets its packets from another one
+// only, and that other one, both fall asleep in between.
+func TestNoWakeUpIsLostInTheMesh(t *testing.T) {
+	p := &bellPort{fakePort: newFakePort(1)}
+	require.NoError(t, p.bell.Open())
+	cfg := config(2, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24")})
+	cfg.Idle, cfg.MaxSleep = Park, forever
+	g := start(t, cfg)
+	var got atomic.Int32
+	require.NoError(t, g.Shards()[1].Call(func(s *Shard) error {
+		u := s.Stack().NewUDP()
+		u.SetRecv(func(_ any, _ *stack.UDP, p *pbuf.Pbuf, _ addrPort) {
+			p.Free()
+			got.Add(1)
+		})
+		return u.Bind(ap("10.0.0.1:2000"))
+	}))
+	sport := uint16(1)
+	for g.Home(ap("10.0.0.1:2000"), addrPortFrom("10.0.0.2", sport)) != 1 {
+		sport++
+	}
+	const total = 5000 // several times the buffers of the pool: they come home
+	for i := range total {
+		p.inject(0, udpFrame("10.0.0.2", "10.0.0.1", sport, 2000, nil))
+		p.bell.Ring()
+		for got.Load() <= int32(i) {
+		}
+		for until := Now() + int64(i*37%20000); Now() < until; {
+		}
+	}
+	st := g.statsNow(t)
+	require.EqualValues(t, total, st.Shards[0].Loop.HandedOut)
+	require.Positive(t, st.Shards[1].Loop.Wakeups)
+	require.NoError(t, g.Stop())
+	require.NoError(t, p.bell.Close())
+}
+
 func TestSpinNeverSleeps(t *testing.T) {
 	cfg := config(1)
 	cfg.Idle = Spin
@@ -115,7 +153,11 @@ func TestAdaptivePollsOnBeforeItSleeps(t *testing.T) {
 	g := start(t, cfg)
 	s := g.Shards()[0]
 	for range 3 {
-		before := g.statsNow(t).Total.Loop
+		var before Loop
+		require.NoError(t, s.Call(func(s *Shard) error {
+			before = s.n.Loop
+			return nil
+		}))
 		eventually(t, func() bool { return s.Snapshot().Loop.Sleeps > before.Sleeps }, "it sleeps")
 		after := s.Snapshot().Loop
 		require.Greater(t, after.Rounds, before.Rounds+2, "it has polled before")

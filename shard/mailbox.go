@@ -95,12 +95,14 @@ func (s *Shard) readMail() int {
 func (m *mailbox) close(why error) {
 	m.mu.Lock()
 	m.closed = why
-	rest := append(m.batch[m.next:], m.list...)
+	batch, list := m.batch[m.next:], m.list
 	m.batch, m.list, m.next = nil, nil, 0
 	m.mu.Unlock()
-	for i := range rest {
-		if rest[i].done != nil {
-			rest[i].done <- why
+	for _, letters := range [][]letter{batch, list} {
+		for i := range letters {
+			if letters[i].done != nil {
+				letters[i].done <- why
+			}
 		}
 	}
 }

@@ -80,8 +80,8 @@ func TestPanicOfAPoller(t *testing.T) {
 
 func TestRuntimeErrorIsAPanic(t *testing.T) {
 	_, err := failing(t, func(s *Shard) {
-		var none []int
-		_ = none[s.ID()]
+		short := make([]int, s.ID())
+		short[s.ID()]++
 	})
 	var re runtime.Error
 	require.ErrorAs(t, err, &re)
