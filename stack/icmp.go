@@ -85,7 +85,11 @@ func (s *Stack) icmpEcho(p *pbuf.Pbuf, src, dst header.Addr) {
 		p = q
 	}
 	h := (*header.ICMPv4)(p.Payload())
-	h.SetChecksum(header.UpdateChecksum16(h.Checksum(), uint16(header.ICMPv4Echo)<<8, uint16(header.ICMPv4EchoReply)<<8))
+	sum := header.UpdateChecksum16(h.Checksum(), uint16(header.ICMPv4Echo)<<8, uint16(header.ICMPv4EchoReply)<<8)
+	if sum == 0 {
+		sum = 0xffff // the same number, and right also if all of the message is 0
+	}
+	h.SetChecksum(sum)
 	h.SetType(header.ICMPv4EchoReply)
 	p.Meta = pbuf.Meta{}
 	s.stats.ICMP.OutMsgs++

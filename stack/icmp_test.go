@@ -30,6 +30,17 @@ func TestICMP_RFC1122_3_2_2_6_Echo(t *testing.T) {
 	}
 }
 
+// TestICMP_RFC1624_3_EchoOfNothingButZeros: the one message for which the
+// incremental update of a checksum gives the wrong zero.
+func TestICMP_RFC1624_3_EchoOfNothingButZeros(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	h.in(ipv4{}.icmp(header.ICMPv4Echo, 0, 0, make([]byte, 10)))
+	require.Equal(t, uint16(0xffff), h.one().icmp.Checksum())
+	// And one whose other words sum up to ones.
+	h.in(ipv4{}.icmp(header.ICMPv4Echo, 0, 0, []byte{0xff, 0xff}))
+	require.Equal(t, header.ICMPv4EchoReply, h.one().icmp.Type())
+}
+
 func TestICMP_RFC1122_3_2_2_6_LargeEcho(t *testing.T) {
 	h := newHost(t, hostConfig{})
 	msg := icmpBody(header.ICMPv4Echo, 0, echoRest, pattern(20000))
