@@ -133,6 +133,18 @@ func report(b *testing.B, tb *Testbed, u unit, before, after *Totals, elapsed ti
 	}
 }
 
+// clientAddrs are the local addresses for n connections to one server port:
+// one for each 16,384, or none if the stack's choice will do.
+func clientAddrs(n int) (list []netip.Addr) {
+	for a := clientNet.Addr(); n > 16384; n, a = n-16384, a.Next() {
+		list = append(list, a)
+	}
+	if list == nil {
+		return nil
+	}
+	return append(list, list[len(list)-1].Next())
+}
+
 func transactions(t *Totals) uint64 { return t.Client.Ops }
 
 // BenchmarkBulk sends to a server that discards; an operation is a kilobyte
@@ -162,7 +174,7 @@ func BenchmarkRR(b *testing.B) {
 			o.Cores = o.Cores.First(1)
 		}
 		o.Client = func(s *stack.Stack, n int) load.Client {
-			return load.NewRR(s, load.Config{To: server(load.PortEcho), Conns: n})
+			return load.NewRR(s, load.Config{To: server(load.PortEcho), Conns: n, From: clientAddrs(n)})
 		}
 		measure(b, o, unit{transactions, "transactions/s", uint64(conns) * 4})
 	})

@@ -140,7 +140,7 @@ func New(opt Options) (*Testbed, error) {
 // connections of each client shard.
 func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (cg, sg *shard.Group, err error) {
 	const depth = 4096
-	a, b, err := mem.New(mem.Config{
+	a, b, err := mem.New(mem.Config{Pause: true,
 		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
 		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
 	})
@@ -154,7 +154,7 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 		x.Idle = shard.Spin
 		x.KeepProcs = true
 	}
-	c.Ports = []shard.PortConfig{{Port: a, Addrs: []netip.Prefix{clientNet}, TxQueue: 8192}}
+	c.Ports = []shard.PortConfig{{Port: a, Addrs: clientPrefixes(), TxQueue: 8192}}
 	s.Ports = []shard.PortConfig{{Port: b, Addrs: []netip.Prefix{serverNet}, TxQueue: 8192}}
 	c.Init = func(s *shard.Shard) error { return tb.initClient(s, conns(s.ID())) }
 	s.Init = tb.initServer
@@ -184,6 +184,15 @@ func (tb *Testbed) initServer(s *shard.Shard) (err error) {
 	s.AddPoller(e)
 	tb.ends = append(tb.ends, e)
 	return nil
+}
+
+// clientPrefixes are the addresses that client shards may use: a connection to
+// one server port needs a (local address, port) of its own.
+func clientPrefixes() (list []netip.Prefix) {
+	for a := clientNet.Addr(); len(list) < 64; a = a.Next() {
+		list = append(list, netip.PrefixFrom(a, clientNet.Bits()))
+	}
+	return list
 }
 
 // share is part i of n of the connections.

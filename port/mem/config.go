@@ -15,6 +15,11 @@ import (
 type Config struct {
 	A, B       EndConfig
 	AtoB, BtoA Impairment
+	// Pause makes a receiver without a free buffer hold the sender up (IEEE
+	// 802.3 annex 31B) instead of losing the frame: TxBurst then takes fewer
+	// frames than it is offered. As with cards, one queue that is full holds up
+	// all that a sender sends. No effect on a direction with an Impairment.
+	Pause bool
 }
 
 // Defaults of EndConfig and Impairment.

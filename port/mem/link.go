@@ -73,6 +73,30 @@ func (l *txLink) dma(p *pbuf.Pbuf, c completion) {
 	l.outN++
 }
 
+// need is how many buffers a frame of n bytes takes.
+func (l *txLink) need(n int) int { return max((n+l.room-1)/l.room, 1) }
+
+// buffers is how many posted buffers there are.
+func (l *txLink) buffers() int { return l.have + l.fill.Len() }
+
+// fits is how many of the first frames of ps have buffers posted for them. It
+// looks at the ring, whose index is in the receiver's cache, only if the stock
+// does not last.
+func (l *txLink) fits(ps []*pbuf.Pbuf) int {
+	left, looked := l.have, false
+	for i, p := range ps {
+		left -= l.need(p.TotLen())
+		if left < 0 && !looked {
+			left += l.fill.Len()
+			looked = true
+		}
+		if left < 0 {
+			return i
+		}
+	}
+	return len(ps)
+}
+
 // ready reports whether there is a buffer and room for a completion, and sees to
 // both.
 func (l *txLink) ready(hint int) bool {
@@ -96,7 +120,7 @@ const noFlip = -1
 // buffers, and frames of which bit number flip is to arrive wrong.
 func (l *txLink) scatter(p *pbuf.Pbuf, c completion, flip int) {
 	left := p.TotLen()
-	need := max((left+l.room-1)/l.room, 1)
+	need := l.need(left)
 	if l.have < need {
 		l.have += l.fill.PopBatch(l.stock[l.have:])
 		if l.have < need {

@@ -61,8 +61,8 @@ func New(cfg Config) (a, b *End, err error) {
 	a = newEnd(cfg.A.withDefaults(0), cfg.BtoA, w)
 	b = newEnd(cfg.B.withDefaults(1), cfg.AtoB, w)
 	a.peer, b.peer = b, a
-	a.connect(cfg.AtoB, 0)
-	b.connect(cfg.BtoA, 1)
+	a.connect(cfg.AtoB, 0, cfg.Pause)
+	b.connect(cfg.BtoA, 1, cfg.Pause)
 	return a, b, nil
 }
 
@@ -91,7 +91,7 @@ func newEnd(cfg EndConfig, in Impairment, w *wire) *End {
 }
 
 // connect makes the links from e to its peer, with the impairment out.
-func (e *End) connect(out Impairment, direction uint64) {
+func (e *End) connect(out Impairment, direction uint64, pause bool) {
 	for i, q := range e.queues {
 		q.to = make([]*txLink, len(e.peer.queues))
 		for j, r := range e.peer.queues {
@@ -105,6 +105,7 @@ func (e *End) connect(out Impairment, direction uint64) {
 			q.finish = pbuf.TxIPCsum | pbuf.TxTCPCsum | pbuf.TxUDPCsum
 		}
 		q.plain = e.peer.hasher == nil && q.impair == nil
+		q.pause = pause && q.impair == nil
 		q.span = uint(min(e.maxFrame, e.peer.maxFrame) - minFrame)
 	}
 }

@@ -17,6 +17,7 @@ type queue struct {
 	to     []*txLink  // by queue of the peer
 	impair *impairer  // nil: frames arrive as they are sent
 	plain  bool       // one link, no hash, no impairment
+	pause  bool       // wait for the receiver's buffers instead of losing frames
 	finish pbuf.Flags // checksums to compute if the sender left them open
 	span   uint       // longest frame, less minFrame
 

@@ -15,8 +15,8 @@ const (
 	frameHead = 256
 )
 
-// TxBurst copies the frames to the other end and frees them. It always takes
-// all of ps.
+// TxBurst copies the frames to the other end and frees them. It takes all of ps
+// unless Config.Pause is set and the other end lacks buffers.
 func (e *End) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 	q := e.queues[qi]
 	if len(ps) == 0 {
@@ -24,10 +24,16 @@ func (e *End) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 	}
 	if q.gate.Move(gateOpen, gateBusy) {
 		if q.plain {
+			if q.pause {
+				ps = ps[:q.to[0].fits(ps)]
+			}
 			q.sendPlain(q.to[0], now, ps)
 		} else {
 			for i, p := range ps {
-				q.send(p, now, len(ps)-i)
+				if !q.send(p, now, len(ps)-i) {
+					ps = ps[:i]
+					break
+				}
 			}
 		}
 		for _, l := range q.to {
@@ -61,8 +67,8 @@ func (q *queue) sendPlain(l *txLink, now int64, ps []*pbuf.Pbuf) {
 }
 
 // send passes a frame to the link it belongs to; hint is how many frames are
-// left of the burst.
-func (q *queue) send(p *pbuf.Pbuf, now int64, hint int) {
+// left of the burst. False: the receiver pauses us.
+func (q *queue) send(p *pbuf.Pbuf, now int64, hint int) bool {
 	n := p.TotLen()
 	l, c := q.to[0], completion{time: now}
 	if q.end.peer.hasher != nil {
@@ -70,7 +76,10 @@ func (q *queue) send(p *pbuf.Pbuf, now int64, hint int) {
 	}
 	if uint(n-minFrame) > q.span {
 		q.refuse(l, n)
-		return
+		return true
+	}
+	if q.pause && l.buffers() < l.need(n) {
+		return false
 	}
 	q.n.TxPackets++
 	q.n.TxBytes += uint64(n)
@@ -79,9 +88,10 @@ func (q *queue) send(p *pbuf.Pbuf, now int64, hint int) {
 	}
 	if q.impair != nil {
 		q.impair.send(q, l, p, c)
-		return
+		return true
 	}
 	l.put(p, c, hint)
+	return true
 }
 
 // steer hashes a frame and picks the link by the receiver's RETA.
