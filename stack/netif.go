@@ -63,6 +63,7 @@ type Netif struct {
 	txq     []*pbuf.Pbuf
 	txMax   int
 	waiting []uint32 // connections that wait for room in txq, first come first
+	serving bool     // resume runs
 	output  func(ps []*pbuf.Pbuf) int
 	name    string
 	stats   LinkStats
@@ -243,6 +244,10 @@ func (nif *Netif) busy() bool { return len(nif.txq) >= nif.txMax/2 }
 // not send datagrams for now; TCP holds back by itself.
 func (nif *Netif) Busy() bool { return nif.busy() }
 
+// holds reports whether a connection that wants to send has to wait: for the
+// port, or behind those that wait already.
+func (nif *Netif) holds() bool { return nif.busy() || len(nif.waiting) != 0 && !nif.serving }
+
 // await has a connection's Output called when the port has caught up.
 func (nif *Netif) await(t *TCP) {
 	if t.flags&tfAwaitsPort == 0 {
@@ -253,6 +258,7 @@ func (nif *Netif) await(t *TCP) {
 
 // resume lets the connections that wait send again, each once.
 func (nif *Netif) resume() {
+	nif.serving = true
 	n, i := len(nif.waiting), 0
 	for ; i < n && !nif.busy(); i++ {
 		t := nif.s.pcb(nif.waiting[i])
@@ -262,6 +268,7 @@ func (nif *Netif) resume() {
 		}
 	}
 	nif.waiting = nif.waiting[:copy(nif.waiting, nif.waiting[i:])]
+	nif.serving = false
 }
 
 // flush offers the queued frames to the port; what it refuses stays, in order.

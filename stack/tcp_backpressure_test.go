@@ -31,6 +31,7 @@ func TestTCPBackpressure(t *testing.T) {
 	require.Equal(t, 32, len(nif.txq), "half the queue is for data")
 	require.Len(t, nif.waiting, 69) // the announcement is in the queue too
 	require.Equal(t, sc.now, sc.s.NextTimeout(), "frames wait: do not sleep")
+	require.True(t, nif.holds(), "newcomers queue behind those that wait")
 	for range 100 {
 		room = 10
 		sc.s.Flush(sc.now)

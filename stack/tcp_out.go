@@ -51,7 +51,7 @@ func (t *TCP) outputData() bool {
 		if t.nagleHolds(p, g) {
 			break
 		}
-		if t.nif.busy() {
+		if t.nif.holds() {
 			t.nif.await(t)
 			return true
 		}
