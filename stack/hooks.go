@@ -87,6 +87,9 @@ type Hooks struct {
 	TCPPort func(local, remote header.Addr, rport uint16, attempt uint32) uint16
 	// UDPPort is TCPPort for connected UDP PCBs that are not bound.
 	UDPPort func(local, remote header.Addr, rport uint16, attempt uint32) uint16
+	// PingID chooses the identifier of a new Ping's echo requests; id is a
+	// random one. Nil: id. Shards set this, as replies are steered by it.
+	PingID func(id uint16) uint16
 	// TCPLookup finds the connection or listener for a segment for which the
 	// flow table has none. Nil or nil result: the listeners decide.
 	TCPLookup func(local header.Addr, lport uint16, remote header.Addr, rport uint16) *TCP

@@ -52,6 +52,9 @@ func (s *Stack) NewPing(to netip.Addr, arg any, fn PingFunc) (*Ping, error) {
 		return nil, ErrVal
 	}
 	g := &Ping{raw: r, fn: fn, arg: arg, id: uint16(s.rng.uint32())}
+	if h := s.hooks.PingID; h != nil {
+		g.id = h(g.id)
+	}
 	r.remote = bindAddr(to)
 	r.SetArg(g)
 	r.SetRecv(func(arg any, _ *Raw, p *pbuf.Pbuf, _ netip.Addr) bool { return arg.(*Ping).recv(p) })

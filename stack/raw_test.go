@@ -268,3 +268,18 @@ func TestPing_Window(t *testing.T) {
 	answer(pingWindow)
 	require.Equal(t, 2, n)
 }
+
+func TestPing_HookChoosesTheIdentifier(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	plain, err := h.NewPing(peerIP, nil, nil)
+	require.NoError(t, err)
+	var asked uint16
+	h.hooks.PingID = func(id uint16) uint16 {
+		asked = id
+		return 77
+	}
+	g, err := h.NewPing(peerIP, nil, nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 77, g.id)
+	require.NotEqual(t, plain.id, asked, "identifiers are random")
+}
