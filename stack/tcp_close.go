@@ -176,7 +176,8 @@ func (t *TCP) armFinWait2() {
 
 // enterTimeWait starts or restarts TIME-WAIT (RFC 9293 3.10.7.4). A user who
 // has not closed the PCB yet may still do so; when TIME-WAIT ends before that,
-// ErrFunc says ErrClosed.
+// ErrFunc says ErrClosed. Without TIME-WAIT that is at once, but not before the
+// user has heard of the peer's FIN and taken the data before it.
 func (t *TCP) enterTimeWait() {
 	wait := int64(t.s.cfg.TCP.TimeWait)
 	if t.state != StateTimeWait {
@@ -185,11 +186,15 @@ func (t *TCP) enterTimeWait() {
 		t.purgeOOSeq() // what the user refused stays for the user
 		t.setState(StateTimeWait)
 		t.rtxAt, t.delack = 0, 0
-		if wait < 0 {
+		if wait < 0 && t.refused == nil {
 			t.flushAck()
+			t.tellFin()
 			t.abandon(ErrClosed, false)
 			return
 		}
+	}
+	if wait < 0 { // the user has refused data: as in FIN-WAIT-2, not for ever
+		wait = int64(t.s.cfg.TCP.FinWait2)
 	}
 	t.ctlAt = t.s.now + wait
 	t.arm(t.ctlAt)
