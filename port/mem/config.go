@@ -66,9 +66,9 @@ type EndConfig struct {
 	// RETASize: 64, 128, 256 or 512 entries. Default DefaultRETASize.
 	RETASize int
 	// QueueLen is how many buffers each queue posts, for all senders together.
-	// It is a bound on what can be under way to the queue, and of memory; no
-	// more than half of the pool's standard buffers are posted. Default
-	// DefaultQueueLen.
+	// It is a bound on what can be under way to the queue, and of memory. No
+	// more than half of the standard buffers are posted that the pool has free
+	// at Attach. Default DefaultQueueLen.
 	QueueLen int
 }
 

@@ -160,14 +160,15 @@ func (e *End) Attach(q int, pool *pbuf.Pool) error {
 func (q *queue) attach(pool *pbuf.Pool) error {
 	e, senders := q.end, len(q.end.peer.queues)
 	room := pool.DataRoom(pbuf.ClassStandard)
-	depth := min(e.cfg.QueueLen, pool.Cap(pbuf.ClassStandard)/2) / senders
+	free := pool.Avail(pbuf.ClassStandard)
+	depth := min(e.cfg.QueueLen, free/2) / senders
 	parts := 0
 	if room > 0 {
 		parts = (e.maxFrame + room - 1) / room
 	}
 	if room == 0 || depth < parts {
-		return fmt.Errorf("%w: mem: queue %d of %s: pool %q has %d standard buffers of %d bytes, and a frame of %d bytes must fit in 1/%d of half of them or of QueueLen %d",
-			port.ErrConfig, q.id, e.cfg.Name, pool.Name(), pool.Cap(pbuf.ClassStandard), room, e.maxFrame, senders, e.cfg.QueueLen)
+		return fmt.Errorf("%w: mem: queue %d of %s: pool %q has %d free buffers of %d bytes; a frame of %d bytes must fit in 1/%d of half of them, and of QueueLen %d",
+			port.ErrConfig, q.id, e.cfg.Name, pool.Name(), free, room, e.maxFrame, senders, e.cfg.QueueLen)
 	}
 	size := max(1<<bits.Len(uint(depth-1)), 2)
 	from := make([]*rxLink, senders)
