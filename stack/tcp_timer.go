@@ -31,10 +31,7 @@ func (s *Stack) timerFired(id uint32) {
 	now := s.now
 	due := func(at int64) bool { return at != 0 && at <= now && t.s != nil }
 	if due(t.delack) {
-		t.delack = 0
-		s.stats.TCP.DelayedAcks++
-		t.flags |= tfAckNow
-		t.flushAck()
+		t.delackTimeout()
 	}
 	if due(t.rtxAt) {
 		t.rtxAt = 0
@@ -57,6 +54,19 @@ func (s *Stack) timerFired(id uint32) {
 	if t.s != nil {
 		t.rearm()
 	}
+}
+
+// delackTimeout sends an ACK that waited for nothing, unless the port is behind:
+// then a little later, as an ACK that is dropped costs the peer a timeout.
+func (t *TCP) delackTimeout() {
+	if t.nif.busy() {
+		t.delack = t.s.now + 1_000_000
+		return
+	}
+	t.delack = 0
+	t.s.stats.TCP.DelayedAcks++
+	t.flags |= tfAckNow
+	t.flushAck()
 }
 
 // rearm sets the entry to the earliest timer.

@@ -12,8 +12,9 @@ type RR struct {
 	req   []byte
 	conns []rrConn
 	ramp  ramp[rrConn]
-	idle  fifo[*rrConn] // wait for the pacer or for buffers
+	idle  fifo[*rrConn] // wait for the pacer, for buffers or for their turn
 	retry int64         // when those that lack buffers try again
+	out   int           // answers that are due, of all connections
 }
 
 type rrConn struct {
@@ -74,10 +75,11 @@ func (r *RR) request(c *rrConn) {
 	if c.queued {
 		return
 	}
-	if now >= r.retry && r.pace.take(now) {
+	if now >= r.retry && r.below() && r.pace.take(now) {
 		if c.pcb.Write(r.req, 0) == nil {
 			c.begun, c.got, c.due = now, 0, true
 			r.begun++
+			r.out++
 			return
 		}
 		r.retry = now + stallRetry
@@ -102,9 +104,15 @@ func (r *RR) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
 		return nil
 	}
 	c.due = false
+	r.out--
 	r.n.Ops++
 	r.n.BytesOut += uint64(len(r.req))
 	r.record(r.s.Now() - c.begun)
+	if r.cfg.InFlight > 0 && r.idle.n > 0 && !r.full() && !c.queued {
+		c.queued = true // the others first; Poll goes on
+		r.idle.push(c)
+		return nil
+	}
 	r.request(c)
 	return nil
 }
@@ -116,6 +124,7 @@ func (r *RR) lost(c *rrConn, err error) {
 	opening := !c.up
 	if c.due {
 		r.begun--
+		r.out--
 	}
 	c.pcb, c.up, c.due = nil, false, false
 	if r.stopped {
@@ -125,6 +134,9 @@ func (r *RR) lost(c *rrConn, err error) {
 	r.ramp.failed(c, r.s.Now()+failRetry, opening)
 }
 
+// below reports whether another answer may become due.
+func (r *RR) below() bool { return r.cfg.InFlight <= 0 || r.out < r.cfg.InFlight }
+
 // Poll opens connections, and lets those that wait go on as the rate allows.
 func (r *RR) Poll(now int64) (n int) {
 	if r.stopped {
@@ -132,7 +144,7 @@ func (r *RR) Poll(now int64) (n int) {
 	}
 	r.ramp.release(now)
 	_ = r.pump() // what can't be opened now is tried again
-	for r.idle.n > 0 && now >= r.pace.due && now >= r.retry {
+	for r.idle.n > 0 && r.below() && now >= r.pace.due && now >= r.retry {
 		c := r.idle.pop()
 		c.queued = false
 		if c.up && !c.due {
@@ -147,5 +159,5 @@ func (r *RR) Poll(now int64) (n int) {
 // Next is when the pacer lets the next request go, or a connection may be
 // opened.
 func (r *RR) Next() int64 {
-	return min(r.wait(len(r.conns), r.idle.n > 0, max(r.pace.due, r.retry)), r.ramp.next())
+	return min(r.wait(len(r.conns), r.idle.n > 0 && r.below(), max(r.pace.due, r.retry)), r.ramp.next())
 }
