@@ -253,13 +253,12 @@ func (w *pair) step(end int64) bool {
 	w.b.SetNow(w.now)
 	w.ab.deliver(w.now, w.b)
 	w.ba.deliver(w.now, w.a)
-	before := w.a.NextTimeout() + w.b.NextTimeout()
 	w.a.Poll(w.now)
 	w.b.Poll(w.now)
-	if w.a.NextTimeout()+w.b.NextTimeout() == before {
-		w.now++ // the wheel's ticks are coarser than its word: never stand still
-	}
 	w.flush()
+	if min(w.a.NextTimeout(), w.b.NextTimeout()) <= w.now {
+		w.now++ // a stalled port wants to be asked again: never stand still
+	}
 	return true
 }
 
