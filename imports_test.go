@@ -78,7 +78,7 @@ var rooms = map[string]room{
 		internal: []string{"header", "pbuf", "ring", "stack", "shard"},
 		external: []string{xsys, xsync, atomics},
 	},
-	"bench":    {floor: 7, open: true, external: []string{xsys, xsync, atomics, pflag, histo, netlink, netns}},
+	"bench":    {floor: 7, open: true, external: []string{xsys, xsync, atomics, xxhash, pflag, histo, netlink, netns}},
 	"cmd":      {floor: 7, open: true, external: []string{xsys, xsync, atomics, pflag, histo, netlink, netns}},
 	"examples": {floor: 7, open: true, external: []string{xsys, xsync, pflag, histo}},
 

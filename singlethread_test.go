@@ -135,8 +135,10 @@ func checkSingleThread(list []*source) []string {
 // TestStackIsSingleThreaded holds decisions 1 and 2 of ARCHITECTURE.md.
 func TestStackIsSingleThreaded(t *testing.T) {
 	report(t, checkSingleThread(sources(t)))
+	// Prefetching is the one thing that Go has no words for.
+	known := map[string]bool{"stack/prefetch_amd64.s": true, "stack/prefetch_arm64.s": true}
 	asm := files(t, func(p string) bool {
-		return anyBelow(p, singleThreaded) && (path.Ext(p) == ".s" || path.Ext(p) == ".c")
+		return anyBelow(p, singleThreaded) && !known[p] && (path.Ext(p) == ".s" || path.Ext(p) == ".c")
 	})
 	require.Empty(t, asm, "assembly could do anything")
 }
