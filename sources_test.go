@@ -64,6 +64,12 @@ func skipDir(name string) bool {
 		name == "testdata" || name == "bin" || name == "out" || name == "vendor"
 }
 
+// nested says whether a folder is a module of its own, with its own rules.
+func nested(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return dir != "." && err == nil
+}
+
 // files lists the files below the root for which keep is true.
 func files(t testing.TB, keep func(p string) bool) []string {
 	t.Helper()
@@ -72,7 +78,7 @@ func files(t testing.TB, keep func(p string) bool) []string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && skipDir(d.Name()):
+		case d.IsDir() && (skipDir(d.Name()) || nested(p)):
 			return filepath.SkipDir
 		case d.Type().IsRegular() && keep(filepath.ToSlash(p)):
 			list = append(list, filepath.ToSlash(p))
