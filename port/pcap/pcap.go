@@ -21,7 +21,7 @@ import (
 	"github.com/shardstack/shardstack/port"
 )
 
-// ErrConfig: a Config contradicts itself.
+// ErrConfig says that a Config contradicts itself.
 var ErrConfig = errors.New("pcap: bad configuration")
 
 // Config describes a capture.

@@ -112,18 +112,16 @@ func (p *packet) icmp(buf []byte) []byte {
 	}
 	v6 := p.proto == header.ProtoICMPv6
 	buf = p.plain(buf)
-	echo := ""
 	switch typ := h.Type(); {
 	case !v6 && typ == header.ICMPv4Echo, v6 && typ == header.ICMPv6Echo:
-		echo = " echo"
+		buf = append(buf, " echo"...)
 	case !v6 && typ == header.ICMPv4EchoReply, v6 && typ == header.ICMPv6EchoReply:
-		echo = " echo-reply"
+		buf = append(buf, " echo-reply"...)
 	default:
 		buf = number(buf, " type ", uint64(typ))
 		buf = number(buf, " code ", uint64(h.Code()))
 		return number(buf, " len ", uint64(max(p.length, 0)))
 	}
-	buf = append(buf, echo...)
 	buf = number(buf, " id ", uint64(h.EchoID()))
 	buf = number(buf, " seq ", uint64(h.EchoSeq()))
 	return number(buf, " len ", uint64(max(p.length-header.ICMPv4Len, 0)))
