@@ -139,7 +139,9 @@ func New(opt Options) (*Testbed, error) {
 // wire makes the two groups at the ends of a wire. conns is the number of
 // connections of each client shard.
 func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (cg, sg *shard.Group, err error) {
-	const depth = 4096
+	// Deep rings would cycle through more buffers than the second-level cache
+	// holds; pausing makes shallow ones lose nothing.
+	const depth = 512
 	a, b, err := mem.New(mem.Config{Pause: true,
 		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
 		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},

@@ -16,21 +16,34 @@ func (s *Stack) prefetchFlows(ps []*pbuf.Pbuf) {
 			prefetchSlot(&f.cur.slots[f.cur.home(hash)&uint32(len(f.cur.slots)-1)])
 		}
 	}
+	var found [inputBurst]*TCP
+	n := 0
 	for _, p := range ps {
 		if p.Flags&pbuf.RxHash == 0 {
 			continue
 		}
 		mask := uint32(len(f.cur.slots) - 1)
-		for i, n := f.cur.home(p.Hash)&mask, 0; n < 8; i, n = (i+1)&mask, n+1 {
+		for i, k := f.cur.home(p.Hash)&mask, 0; k < 8; i, k = (i+1)&mask, k+1 {
 			slot := f.cur.slots[i]
 			if slot.id == 0 {
 				break
 			}
 			if slot.hash == p.Hash {
-				prefetchPCB(s.pcb(slot.id - 1))
+				t := s.pcb(slot.id - 1)
+				prefetchPCB(t)
+				found[n%inputBurst] = t
+				n++
 				break
 			}
 		}
+	}
+	// What the connections point at: the segment that will be acknowledged and
+	// the user's state.
+	for _, t := range found[:min(n, inputBurst)] {
+		if g := t.sndq.Head(); g != nil {
+			prefetchSegment(g)
+		}
+		prefetchArg(t.arg)
 	}
 }
 

@@ -2,5 +2,9 @@
 
 package stack
 
-func prefetchPCB(*TCP)       {}
-func prefetchSlot(*flowSlot) {}
+import "github.com/shardstack/shardstack/pbuf"
+
+func prefetchPCB(*TCP)           {}
+func prefetchSlot(*flowSlot)     {}
+func prefetchSegment(*pbuf.Pbuf) {}
+func prefetchArg(any)            {}

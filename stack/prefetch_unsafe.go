@@ -2,7 +2,11 @@
 
 package stack
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/shardstack/shardstack/pbuf"
+)
 
 // prefetchLines asks for n cache lines from p on, n ≥ 1.
 //
@@ -15,3 +19,10 @@ const hotLines = 6
 func prefetchPCB(t *TCP) { prefetchLines(unsafe.Pointer(t), hotLines) }
 
 func prefetchSlot(s *flowSlot) { prefetchLines(unsafe.Pointer(s), 1) }
+
+// prefetchSegment asks for a segment's buffer header and control block.
+func prefetchSegment(p *pbuf.Pbuf) { prefetchLines(unsafe.Pointer(p), 2) }
+
+// prefetchArg asks for the first line of what a pointer in v points at. Any
+// address may be prefetched: for other values it is wasted, no more.
+func prefetchArg(v any) { prefetchLines((*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1], 1) }

@@ -24,6 +24,9 @@ func (t *TCP) setRtx(at int64) {
 	t.arm(at)
 }
 
+// timerSoon has a connection fetched whose entry is about to fire.
+func (s *Stack) timerSoon(id uint32) { prefetchPCB(s.pcb(id)) }
+
 // timerFired is the wheel's call: connection id's entry is due.
 func (s *Stack) timerFired(id uint32) {
 	t := s.pcb(id)

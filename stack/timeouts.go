@@ -66,7 +66,11 @@ type wheel struct {
 }
 
 // timerOwner is told which timer fired; it may schedule and cancel any timer.
-type timerOwner interface{ timerFired(id uint32) }
+// timerSoon is a hint that the timer will fire unless it is cancelled.
+type timerOwner interface {
+	timerSoon(id uint32)
+	timerFired(id uint32)
+}
 
 func (w *wheel) init() {
 	for i := range w.head {
@@ -177,15 +181,30 @@ func (w *wheel) cascade(level int, slot uint64) {
 	}
 }
 
-// fire calls the owner for each timer of the present tick.
+// fireAhead is how many timers the owner hears of before the first of them
+// fires.
+const fireAhead = 16
+
+// fire calls the owner for each timer of the present tick. It is told of some
+// ahead, as their connections have not been touched for long: the cache misses
+// overlap.
 func (w *wheel) fire(o timerOwner) {
-	slot := w.tick % wheelSlots
+	slot := uint16(w.tick % wheelSlots)
 	for w.occ[0]&(1<<slot) != 0 {
-		id := w.head[slot]
-		n := w.node(id)
-		w.unlink(id, n)
-		n.due = 0
-		o.timerFired(id)
+		var ids [fireAhead]uint32
+		n := 0
+		for id := w.head[slot]; id != noTimer && n < fireAhead; id = w.node(id).next {
+			ids[n] = id
+			n++
+			o.timerSoon(id)
+		}
+		for _, id := range ids[:n] {
+			if nd := w.node(id); nd.due == w.tick { // or one before has cancelled it
+				w.unlink(id, nd)
+				nd.due = 0
+				o.timerFired(id)
+			}
+		}
 	}
 }
 

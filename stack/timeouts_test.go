@@ -39,6 +39,8 @@ func (m *wheelModel) cancel(id uint32) {
 	delete(m.due, id)
 }
 
+func (m *wheelModel) timerSoon(uint32) {}
+
 func (m *wheelModel) timerFired(id uint32) {
 	due, ok := m.due[id]
 	require.True(m.t, ok, "timer %d fired, but it is not set", id)
@@ -228,6 +230,7 @@ func TestWheel_AllocatesNothing(t *testing.T) {
 
 type nobody struct{}
 
+func (nobody) timerSoon(uint32)  {}
 func (nobody) timerFired(uint32) {}
 
 func TestCyclic_RunsOncePerPeriod(t *testing.T) {
