@@ -26,11 +26,12 @@ type stepped struct {
 
 func newStepped(t testing.TB, client func(*stack.Stack) load.Client) *stepped {
 	t.Helper()
-	a, b, err := mem.New(mem.Config{A: mem.EndConfig{MAC: header.MAC{2, 0, 0, 0, 0, 1}}, B: mem.EndConfig{MAC: header.MAC{2, 0, 0, 0, 0, 2}}})
+	a, b, err := mem.New(mem.Config{Pause: true,
+		A: mem.EndConfig{MAC: header.MAC{2, 0, 0, 0, 0, 1}}, B: mem.EndConfig{MAC: header.MAC{2, 0, 0, 0, 0, 2}}})
 	require.NoError(t, err)
 	x := &stepped{t: t, now: int64(1e9)}
 	group := func(p *mem.End, addr netip.Prefix, init func(*shard.Shard) error) *shard.Group {
-		cfg := shard.Config{Manual: true, Init: init, Pool: pbuf.Config{Small: 8192, Buffers: 8192},
+		cfg := shard.Config{Manual: true, Init: init, Pool: pbuf.Config{Small: 16384, Buffers: 8192},
 			Ports: []shard.PortConfig{{Port: p, Addrs: []netip.Prefix{addr}}}}
 		cfg.Stack.TCP.TimeWait = -1
 		g, err := shard.NewGroup(cfg)

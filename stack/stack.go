@@ -170,6 +170,7 @@ func (s *Stack) Close() {
 	s.closed = true
 	s.tcpClose()
 	s.udpClose()
+	s.rawClose()
 	s.reassClose()
 	s.arpClose()
 	for p := s.loop.Pop(); p != nil; p = s.loop.Pop() {
@@ -177,6 +178,7 @@ func (s *Stack) Close() {
 	}
 	for _, nif := range s.netifs {
 		nif.discard()
+		nif.up = false
 	}
 }
 
@@ -208,6 +210,20 @@ func (s *Stack) alloc(l pbuf.Layer, n int, k pbuf.Kind) *pbuf.Pbuf {
 		return h(l, n, k)
 	}
 	return s.pool.Alloc(l, n, k)
+}
+
+// reserveShare of the standard buffers is kept from data to send: when
+// unacknowledged data has taken every buffer, nothing is left to receive the
+// acknowledgements with.
+const reserveShare = 8
+
+// scarce reports whether n bytes of data to send would take a buffer from the
+// reserve. Replies and control segments may use it.
+func (s *Stack) scarce(n int) bool {
+	if n <= pbuf.SmallRoom && s.pool.Avail(pbuf.ClassSmall) > 0 {
+		return false
+	}
+	return s.pool.Avail(pbuf.ClassStandard) <= s.pool.Cap(pbuf.ClassStandard)/reserveShare
 }
 
 // hashFlow is the RSS hash of packets from remote:rport to local:lport, the

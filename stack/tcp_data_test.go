@@ -410,3 +410,27 @@ func TestTCPData_InfoAndRTT_RFC6298_2(t *testing.T) {
 	require.Equal(t, time.Second, i.RTO)
 	require.Zero(t, i.Unacked)
 }
+
+// TestTCPData_WriteLeavesBuffersToReceive: data to send never takes the last
+// buffers, or no acknowledgement could free them again.
+func TestTCPData_WriteLeavesBuffersToReceive(t *testing.T) {
+	cfg := noTS()
+	cfg.TCP.SendBuf = 1 << 20
+	sc := runScript(t, cfg, established)
+	for sc.pcb.Write(make([]byte, 1000), 0) == nil {
+	}
+	left := sc.pool.Avail(pbuf.ClassStandard)
+	require.Equal(t, sc.pool.Cap(pbuf.ClassStandard)/reserveShare, left)
+	for sc.pcb.Write(make([]byte, 1), 0) == nil {
+	}
+	require.GreaterOrEqual(t, sc.pool.Avail(pbuf.ClassStandard), left)
+	sc.out = sc.out[:0]
+	require.NoError(t, sc.pcb.Output())
+	sc.s.Flush(sc.now)
+	sc.out = sc.out[:0]
+	sc.run(`
+		< A 1 ack=10001
+		acked 10000
+	`)
+	sc.out = nil
+}

@@ -120,6 +120,9 @@ func (t *TCP) newSegment(b []byte, seq header.Seq, oversize bool) *pbuf.Pbuf {
 	if oversize {
 		room = int(t.mss)
 	}
+	if t.s.scarce(room) {
+		return nil
+	}
 	p := t.s.alloc(pbuf.LayerTransport, room, pbuf.KindRAM)
 	if p == nil {
 		return nil
