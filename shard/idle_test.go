@@ -75,13 +75,13 @@ func TestNoWakeUpIsLost(t *testing.T) {
 				e := newEchoer(t)
 				require.NoError(t, s.Do(func(s *Shard) { s.AddPoller(e) }))
 				wg.Go(func() {
-					e.ask(s, 5000, func(n int) {
+					e.ask(s, 2000, func(n int) {
 						for until := Now() + int64(n*37%20000); Now() < until; {
 						}
 					})
 				})
 				wg.Go(func() {
-					for range 2000 {
+					for range 800 {
 						// From one shard to the other and back.
 						peer := g.Shards()[1-i]
 						done := make(chan bool)
@@ -121,7 +121,7 @@ func TestNoWakeUpIsLostInTheMesh(t *testing.T) {
 	for g.Home(ap("10.0.0.1:2000"), addrPortFrom("10.0.0.2", sport)) != 1 {
 		sport++
 	}
-	const total = 5000 // several times the buffers of the pool: they come home
+	const total = 3000 // several times the buffers of the pool: they come home
 	for i := range total {
 		p.inject(0, udpFrame("10.0.0.2", "10.0.0.1", sport, 2000, nil))
 		p.bell.Ring()
@@ -249,7 +249,7 @@ func TestSleepEndsWhenFramesArrive(t *testing.T) {
 	cfg := config(1, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24")})
 	cfg.Idle, cfg.MaxSleep = Park, forever
 	g := start(t, cfg)
-	for i := range 3000 {
+	for i := range 2000 {
 		p.inject(0, arpFrame(1, "10.0.0.2", "10.0.0.1"))
 		p.bell.Ring()
 		for {

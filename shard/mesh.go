@@ -17,10 +17,10 @@ const (
 
 // Sizes of a lane's rings and batches.
 const (
-	meshStage   = 64   // packets collected before a push
-	homeDepth   = 1024 // buffers on their way home
+	meshStage   = 64  // packets collected before a push
+	homeDepth   = 512 // buffers on their way home
 	homeBatch   = 64
-	learnDepth  = 128
+	learnDepth  = 64
 	learnLimit  = 1 << 16 // neighbours that wait for a full ring
 	homeRounds  = 8       // rounds after which even few buffers go home
 	meshInBatch = 64

@@ -24,6 +24,9 @@ func (s *Shard) setHooks(h *stack.Hooks) {
 	if h.UDPPort == nil {
 		h.UDPPort = s.ownPort
 	}
+	if h.PingID == nil {
+		h.PingID = s.ownPingID
+	}
 	if h.Steer == nil {
 		h.Steer = s.onSteer
 	}
@@ -56,6 +59,17 @@ func (s *Shard) ownPort(local, remote header.Addr, rport uint16, attempt uint32)
 		return 0
 	}
 	return s.ports[i].solver.Port(remote, local, rport, attempt)
+}
+
+// ownPingID is the hook that makes a ping's identifier one whose replies come
+// to this shard (see homeICMP): the next below id, or above where there is none.
+func (s *Shard) ownPingID(id uint16) uint16 {
+	n := len(s.g.shards)
+	own := int(id) - int(id)%n + s.id
+	if own > int(id) && own >= n {
+		own -= n
+	}
+	return uint16(own)
 }
 
 // portOfLate is portOf for an address that was not configured but added later.

@@ -82,7 +82,9 @@ func (bd *bed) run(t testing.TB, cond func() bool, what string) {
 	end := bd.now + 600e9
 	for !cond() {
 		if bd.step(t) == 0 {
-			bd.now = max(bd.now, min(bd.a.Next(), bd.b.Next()))
+			next := min(bd.a.Next(), bd.b.Next())
+			require.NotEqual(t, int64(stack.Forever), next, what)
+			bd.now = max(bd.now, next)
 		}
 		bd.now += 10e3
 		require.Less(t, bd.now, end, what)
@@ -385,7 +387,50 @@ func TestUDPLandsAtHome(t *testing.T) {
 	require.Zero(t, bd.a.Stats().Total.Loop.HandedOut)
 }
 
-// TestHashOfAnotherKey: the ports of one group have different keys; the stack
+// TestPingsComeBack: each shard can ping, whoever receives the answer.
+func TestPingsComeBack(t *testing.T) {
+	for _, w := range wires {
+		t.Run(w.name, func(t *testing.T) {
+			bd := newBed(t, bedConfig{wire: wireConfig(w.queuesA, w.queuesB), shardsA: w.shardsA, shardsB: w.shardsB,
+				edit: func(c *Config, _ byte) { c.Stack.ARP.QueueLen = 64 }})
+			got := make([]int, w.shardsA)
+			require.NoError(t, bd.a.Do(func(s *Shard) error {
+				for range 5 {
+					g, err := s.Stack().NewPing(echoAddr.Addr(), nil, func(any, *stack.Ping, stack.PingReply) { got[s.ID()]++ })
+					if err != nil {
+						return err
+					}
+					if _, err := g.Send(100); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+			bd.run(t, func() bool {
+				for _, n := range got {
+					if n < 5 {
+						return false
+					}
+				}
+				return true
+			}, "all answers come")
+		})
+	}
+}
+
+func TestOwnPingID(t *testing.T) {
+	for _, n := range []int{2, 3, 7, 250} {
+		g := newGroup(t, Config{Manual: true, Shards: n, Pool: pbuf.Config{Small: 8, Buffers: 8, Jumbo: -1, HugePages: pbuf.HugeNever}, MeshDepth: 2})
+		for _, s := range g.shards {
+			for _, id := range []uint16{0, 1, 100, 32768, 65534, 65535} {
+				require.EqualValues(t, s.id, s.ownPingID(id)%uint16(n))
+			}
+		}
+		require.NoError(t, g.Stop())
+	}
+}
+
+// TestSecondPortWithAnotherKey: the ports of one group have different keys; the stack
 // then hashes what comes from the second itself, and connections of both work
 // and land at home.
 func TestSecondPortWithAnotherKey(t *testing.T) {
