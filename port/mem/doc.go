@@ -19,7 +19,7 @@
 // simulation, the same code runs.
 //
 // A frame for which no buffer is posted is lost and counted (RxMissed), as by a
-// card. TxBurst always takes everything.
+// card, and TxBurst takes everything; or it is held back, see Config.Pause.
 //
 // # Steering
 //

@@ -79,24 +79,6 @@ func (l *txLink) need(n int) int { return max((n+l.room-1)/l.room, 1) }
 // buffers is how many posted buffers there are.
 func (l *txLink) buffers() int { return l.have + l.fill.Len() }
 
-// fits is how many of the first frames of ps have buffers posted for them. It
-// looks at the ring, whose index is in the receiver's cache, only if the stock
-// does not last.
-func (l *txLink) fits(ps []*pbuf.Pbuf) int {
-	left, looked := l.have, false
-	for i, p := range ps {
-		left -= l.need(p.TotLen())
-		if left < 0 && !looked {
-			left += l.fill.Len()
-			looked = true
-		}
-		if left < 0 {
-			return i
-		}
-	}
-	return len(ps)
-}
-
 // ready reports whether there is a buffer and room for a completion, and sees to
 // both.
 func (l *txLink) ready(hint int) bool {

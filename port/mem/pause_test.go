@@ -60,3 +60,21 @@ func TestPauseLosesNothing(t *testing.T) {
 		})
 	}
 }
+
+// What could never be sent is not waited for.
+func TestPauseIsNotForImpossibleFrames(t *testing.T) {
+	w := newWireWith(t, mem.Config{Pause: true, B: mem.EndConfig{QueueLen: 2}}, pbuf.Config{})
+	for _, n := range []int{13, 1523, 20000} {
+		send(t, w.a, 0, 0, packet(t, w.pa[0], make([]byte, n)))
+	}
+	require.EqualValues(t, 3, w.a.Stats(0).TxErrors)
+	for range 2 {
+		send(t, w.a, 0, 0, packet(t, w.pa[0], make([]byte, 60)))
+	}
+	p := packet(t, w.pa[0], make([]byte, 60))
+	require.Zero(t, w.a.TxBurst(0, 0, []*pbuf.Pbuf{p}))
+	require.Len(t, recv(w.b, 0, 0), 2)
+	send(t, w.a, 0, 0, p)
+	require.Len(t, recv(w.b, 0, 0), 1)
+	conserved(t, w.a, w.b)
+}

@@ -6,14 +6,9 @@ import (
 	"github.com/shardstack/shardstack/pbuf"
 )
 
-const (
-	// minFrame is the shortest frame, a header. A card would pad frames to 60
-	// bytes; the wire does not.
-	minFrame = header.EthernetLen
-	// frameHead is how many bytes of a frame are looked at to hash it: enough
-	// for two tags, IPv6 with some extension headers, and ports.
-	frameHead = 256
-)
+// minFrame is the shortest frame, a header. A card would pad frames to 60 bytes;
+// the wire does not.
+const minFrame = header.EthernetLen
 
 // TxBurst copies the frames to the other end and frees them. It takes all of ps
 // unless Config.Pause is set and the other end lacks buffers.
@@ -23,19 +18,7 @@ func (e *End) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 		return 0
 	}
 	if q.gate.Move(gateOpen, gateBusy) {
-		if q.plain {
-			if q.pause {
-				ps = ps[:q.to[0].fits(ps)]
-			}
-			q.sendPlain(q.to[0], now, ps)
-		} else {
-			for i, p := range ps {
-				if !q.send(p, now, len(ps)-i) {
-					ps = ps[:i]
-					break
-				}
-			}
-		}
+		ps = ps[:q.sendBurst(now, ps)]
 		for _, l := range q.to {
 			l.flush()
 		}
@@ -48,22 +31,29 @@ func (e *End) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 	return len(ps)
 }
 
-// sendPlain is send for a burst, where there is one link, no hash and no
-// impairment: most frames are then a copy and a completion.
-func (q *queue) sendPlain(l *txLink, now int64, ps []*pbuf.Pbuf) {
+// sendBurst sends frames until the receiver pauses us, and returns how many.
+// With one link, no hash and no impairment most are a copy and a completion; all
+// that is not simple is left to send.
+func (q *queue) sendBurst(now int64, ps []*pbuf.Pbuf) int {
+	l := q.to[0]
 	span, bytes, frames := min(q.span, uint(l.room-minFrame)), 0, 0
-	for i, p := range ps {
-		n := p.Len()
-		if n != p.TotLen() || uint(n-minFrame) > span || p.Flags&q.finish != 0 || !l.ready(len(ps)-i) {
-			q.send(p, now, len(ps)-i)
+	n := 0
+	for ; n < len(ps); n++ {
+		p, hint := ps[n], len(ps)-n
+		size := p.Len()
+		if q.plain && size == p.TotLen() && uint(size-minFrame) <= span && p.Flags&q.finish == 0 && l.ready(hint) {
+			l.dma(p, completion{time: now})
+			bytes += size
+			frames++
 			continue
 		}
-		l.dma(p, completion{time: now})
-		bytes += n
-		frames++
+		if !q.send(p, now, hint) {
+			break
+		}
 	}
 	q.n.TxPackets += uint64(frames)
 	q.n.TxBytes += uint64(bytes)
+	return n
 }
 
 // send passes a frame to the link it belongs to; hint is how many frames are
@@ -92,21 +82,6 @@ func (q *queue) send(p *pbuf.Pbuf, now int64, hint int) bool {
 	}
 	l.put(p, c, hint)
 	return true
-}
-
-// steer hashes a frame and picks the link by the receiver's RETA.
-func (q *queue) steer(p *pbuf.Pbuf, c *completion) *txLink {
-	b := p.Payload()
-	if p.TotLen() > len(b) && len(b) < frameHead {
-		b = q.head[:p.CopyPartial(q.head[:], 0)]
-	}
-	peer := q.end.peer
-	hash, kind := peer.hasher.HashFrame(b)
-	if kind != 0 {
-		c.hash = hash
-		c.info = infoHash
-	}
-	return q.to[peer.rss.RETA.Queue(hash)]
 }
 
 // refuse counts a frame whose length one of the ends does not take.
