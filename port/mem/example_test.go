@@ -38,7 +38,7 @@ func Example() {
 
 	a.Close()
 	b.Close()
-	fmt.Println("all buffers home:", pool.Full())
+	fmt.Println("all buffers home:", pool.Close() == nil)
 	// Output:
 	// 1 frame of 60 bytes after 10ms
 	// all buffers home: true
