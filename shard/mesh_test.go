@@ -125,6 +125,44 @@ func TestShardsWithoutAQueueSendThroughAnother(t *testing.T) {
 	require.EqualValues(t, 3, loop.MeshCopies-before.MeshCopies)
 }
 
+// When the ring to the shard with the queue is full, frames stay with the
+// interface, and when there is no buffer for a copy, they are lost and counted.
+func TestRelayRefusesAndRunsOutOfBuffers(t *testing.T) {
+	p := newFakePort(1)
+	cfg := manual(2, PortConfig{Port: p, Addrs: prefixes("10.0.0.1/24"),
+		Neighbors: []NeighborConfig{{Addr: ap("10.0.0.2:0").Addr(), MAC: peerMAC}}})
+	cfg.MeshDepth = 4
+	g := newGroup(t, cfg)
+	step(t, g, 3)
+	p.take()
+	s := g.shards[1]
+	u := s.Stack().NewUDP()
+	for range 10 {
+		require.NoError(t, u.SendTo(s.Pool().Alloc(pbuf.LayerTransport, 1, pbuf.KindRAM), ap("10.0.0.2:9")))
+	}
+	u.Close()
+	s.round(s.now + 1000) // the other does not run
+	require.EqualValues(t, 4, s.n.HandedOut-1, "and the announcement before")
+	require.EqualValues(t, 6, s.n.TxRefused)
+	require.True(t, s.blocked())
+	step(t, g, 5)
+	frames, _ := p.take()
+	require.Len(t, frames, 10)
+
+	var held pbuf.Queue
+	require.NoError(t, s.Stack().NewTCP().Connect(ap("10.0.0.2:80"), nil))
+	for _, n := range []int{1, 1000} { // small, standard
+		for q := s.Pool().Alloc(pbuf.LayerRaw, n, pbuf.KindPool); q != nil; q = s.Pool().Alloc(pbuf.LayerRaw, n, pbuf.KindPool) {
+			held.Push(q)
+		}
+	}
+	step(t, g, 1)
+	require.EqualValues(t, 1, s.n.MeshNoBuf, "the SYN is kept for retransmission")
+	held.FreeAll()
+	frames, _ = p.take()
+	require.Empty(t, frames)
+}
+
 // What the relaying shard's port refuses waits, in order, up to a limit.
 func TestRelayWaitsForTheFullPort(t *testing.T) {
 	p := newFakePort(1)

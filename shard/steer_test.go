@@ -111,9 +111,7 @@ func TestSteerHashesWhatThePortDidNot(t *testing.T) {
 		udpFrame("10.0.0.2", "10.0.0.1", 1000, 2000, []byte("x")),
 		tcpFrame("10.0.0.2", "10.0.0.1", 1000, 2000, header.TCPSyn),
 	}
-	tagged := append([]byte{}, frames[0][:12]...)
-	tagged = append(tagged, 0x81, 0, 0, 7)
-	frames = append(frames, append(tagged, frames[0][12:]...))
+	frames = append(frames, tagged(frames[0], 7))
 	for _, c := range []struct {
 		name  string
 		cfg   PortConfig
@@ -201,6 +199,32 @@ func TestSteerRFC792EchoRepliesByIdentifier(t *testing.T) {
 		out := icmpFrame("10.0.0.1", "10.9.9.9", header.ICMPv4Echo, 0, id<<16|1, nil)[header.EthernetLen:]
 		home, _ = homeOf(t, st, pool, icmpFrame("10.0.0.2", "10.0.0.1", header.ICMPv4TimeExceeded, 0, 0, out), 0, 0)
 		require.EqualValues(t, id%3, home)
+	}
+}
+
+// tagged puts VLAN tags behind a frame's addresses.
+func tagged(frame []byte, tags ...byte) []byte {
+	b := append([]byte{}, frame[:12]...)
+	for _, id := range tags {
+		b = append(b, 0x81, 0, 0, id)
+	}
+	return append(b, frame[12:]...)
+}
+
+func TestSteerLooksPastTags(t *testing.T) {
+	pool := pbuftest.NewPool(t, pbuf.Config{})
+	st := steeringOf(t, PortConfig{}, rssInfo(t, rss.DefaultKey, 4), rss.DefaultKey, 4)
+	out := udpFrame("10.0.0.1", "10.9.9.9", 5000, 53, nil)[header.EthernetLen:]
+	for _, f := range [][]byte{
+		udpFrame("10.0.0.2", "10.0.0.1", 1000, 2000, nil),
+		icmpFrame("10.0.0.2", "10.0.0.1", header.ICMPv4EchoReply, 0, 3<<16, nil),
+		icmpFrame("10.0.0.254", "10.0.0.1", header.ICMPv4TimeExceeded, 0, 0, out),
+	} {
+		want, _ := homeOf(t, st, pool, f, 0, 0)
+		for _, tags := range [][]byte{{7}, {7, 8}} {
+			home, _ := homeOf(t, st, pool, tagged(f, tags...), 0, 0)
+			require.Equal(t, want, home)
+		}
 	}
 }
 

@@ -459,6 +459,30 @@ func TestSecondPortWithAnotherKey(t *testing.T) {
 	require.Zero(t, bd.a.Stats().Total.Stack.TCP.RetransSegs)
 }
 
+// An address that is added while the group runs brings its port's solver.
+func TestAddressAddedLaterLandsAtHome(t *testing.T) {
+	wire2 := wireConfig(2, 1)
+	wire2.A.RSSKey = keyOf(t, 5)
+	endA, endB, err := mem.New(wire2)
+	require.NoError(t, err)
+	bd := newBed(t, bedConfig{wire: wireConfig(2, 1), shardsA: 2, edit: func(c *Config, side byte) {
+		if side == 'a' {
+			c.Ports = append(c.Ports, PortConfig{Port: endA})
+		} else {
+			c.Ports = append(c.Ports, PortConfig{Port: endB, Addrs: prefixes("10.1.0.2/24")})
+		}
+	}})
+	require.NoError(t, bd.a.Do(func(s *Shard) error {
+		return s.Netif(1).AddAddr(netip.MustParsePrefix("10.1.0.1/24"))
+	}))
+	saved := echoAddr
+	defer func() { echoAddr = saved }()
+	echoAddr = netip.MustParseAddrPort("10.1.0.2:7")
+	cs := bd.serve(t, 10, 2, 2000)
+	bd.run(t, func() bool { return done(t, cs, 10) }, "all is echoed")
+	require.Zero(t, bd.a.Stats().Total.Loop.HandedOut)
+}
+
 // TestOffloadedWire: with checksums left out on either side all works the same.
 func TestOffloadedWire(t *testing.T) {
 	wire := wireConfig(2, 2)
