@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/internal/testenv"
+)
+
+// shardgen runs a command line in this process.
+func shardgen(t testing.TB, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, log bytes.Buffer
+	code = run(context.Background(), args, &out, &log)
+	return code, out.String(), log.String()
+}
+
+// corelist is the flag for the first n cores.
+func corelist(t testing.TB, n int) string {
+	t.Helper()
+	var list []string
+	for _, c := range testenv.Cores(t, n) {
+		list = append(list, strconv.Itoa(c))
+	}
+	return "--corelist=" + strings.Join(list, ",")
+}
+
+// measureJSON runs a command line that must succeed and decodes its report.
+func measureJSON(t testing.TB, args ...string) *report {
+	t.Helper()
+	code, stdout, stderr := shardgen(t, append(args, "--json", "--interval=0")...)
+	require.Equal(t, exitOK, code, "%v: %s%s", args, stdout, stderr)
+	require.Empty(t, stderr)
+	r := new(report)
+	d := json.NewDecoder(strings.NewReader(stdout))
+	d.DisallowUnknownFields()
+	require.NoError(t, d.Decode(r))
+	return r
+}
+
+func TestBadCommandLines(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", "Usage:"},
+		{"frobnicate", `no command "frobnicate"`},
+		{"help frobnicate", `no command "frobnicate"`},
+		{"rr extra", `not "extra"`},
+		{"rr --frob", "unknown flag: --frob"},
+		{"rr --conns x", "invalid argument"},
+		{"rr --conns 0", "--conns 0 is outside"},
+		{"rr --size 0", "--size 0"},
+		{"rr --size -1", "want a number"},
+		{"rr --size 1.5", "no whole number of bytes"},
+		{"rr --rate 1x", "want a number"},
+		{"rr --count 0.5", "no whole number"},
+		{"rr --duration -1s", "negative duration"},
+		{"rr --mtu 100", "--mtu 100 is outside"},
+		{"rr --queues 1000", "--queues 1000 is outside"},
+		{"rr --window 1", "--window 1 is outside"},
+		{"rr --idle maybe", "idle policy"},
+		{"rr --seed 0", "--seed 0"},
+		{"rr --seed -3", "no number"},
+		{"rr --coremask 0xz", "coremask"},
+		{"rr --corelist 1-", "corelist"},
+		{"rr --corelist 1023", "core"},
+		{"rr --port eth0", "neither mem nor tap:NAME"},
+		{"rr --port tap", "needs a name"},
+		{"rr --port tap:", "needs a name"},
+		{"rr --netns x", "--netns goes with --port tap"},
+		{"rr --gateway 10.9.0.7", "--gateway goes with --port tap"},
+		{"rr --kernel-addr 10.9.0.7/24", "--kernel-addr goes with --port tap"},
+		{"rr --port tap:x --kernel-addr 10.9.0.7/24", "--kernel-addr without --addr"},
+		{"rr --port tap:x --addr 10.9.0.7/24", "needs --to"},
+		{"rr --addr 10.9.0.9", "no address with a prefix length"},
+		{"rr --addr fe80::1/64", "only IPv4"},
+		{"rr --addr 10.8.0.1/24", "the server on the in-memory wire is 10.9.0.1"},
+		{"rr --addr 10.9.0.1/24", "that of the server"},
+		{"rr --gateway x", "no IPv4 address"},
+		{"rr --to nowhere", "neither an address nor address:port"},
+		{"rr --to [::1]:7", "only IPv4"},
+		{"http --path x", "begins with /"},
+		{"http --size 5", "unknown flag: --size"},
+		{"serve", "serve needs a --port"},
+		{"serve --port mem", "use tap:NAME"},
+		{"demo --duration 0", "demo needs a --duration"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			code, stdout, stderr := shardgen(t, strings.Fields(c.args)...)
+			require.Equal(t, exitUsage, code)
+			require.Contains(t, stderr, c.want)
+			require.Empty(t, stdout)
+		})
+	}
+}
+
+func TestHelpShowsEveryFlagAndExample(t *testing.T) {
+	code, text, _ := shardgen(t, "help")
+	require.Equal(t, exitOK, code)
+	for _, c := range commands() {
+		require.Contains(t, text, "\n  "+c.name+" ")
+		code, byHelp, _ := shardgen(t, "help", c.name)
+		require.Equal(t, exitOK, code)
+		code, byFlag, _ := shardgen(t, c.name, "--help")
+		require.Equal(t, exitOK, code)
+		require.Equal(t, byHelp, byFlag)
+		for _, flag := range []string{"--coremask", "--corelist", "--port", "--json", "--seed", "--time-wait", "--interval", "--idle", "--pcap"} {
+			require.Contains(t, byHelp, flag)
+		}
+		require.NotEmpty(t, examples[c.name], c.name)
+		for _, e := range examples[c.name] {
+			require.Contains(t, byHelp, e)
+		}
+		for _, line := range strings.Split(byHelp, "\n") {
+			require.LessOrEqual(t, len(line), helpWidth+20)
+		}
+	}
+}
+
+func TestExamplesParse(t *testing.T) {
+	testenv.Cores(t, 2)
+	for _, list := range examples {
+		for _, e := range list {
+			args := strings.Fields(e)
+			require.Equal(t, "shardgen", args[0])
+			c := findCommand(args[1])
+			require.NotNil(t, c, e)
+			var o options
+			require.NoError(t, o.parse(c, args[2:]), e)
+		}
+	}
+}
+
+func TestGeneratorsOnTheWire(t *testing.T) {
+	cores := corelist(t, 2)
+	for _, c := range []struct {
+		args string
+		ops  uint64 // exactly, 0: any
+	}{
+		{"tcp --duration 200ms", 0},
+		{"tcp --duration 200ms --conns 50 --mtu 9000 --time-wait 1s", 0},
+		{"rr --duration 200ms", 0},
+		{"rr --count 5k --conns 100 --size 3000 --idle park", 5000},
+		{"rr --duration 300ms --rate 1000", 0},
+		{"cps --count 2000", 2000},
+		{"udp --count 1000 --rate 50k --size 1400", 1000},
+		{"udp --count 1000 --rate 50k --echo", 1000},
+		{"http --count 1000 --path /bytes/20000 --idle spin", 1000},
+		{"ping --count 100 --rate 0", 100},
+		{"exchange --size 3M --conns 3", 3},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			r := measureJSON(t, append(strings.Fields(c.args), cores, "--seed=7")...)
+			require.Equal(t, strings.Fields(c.args)[0], r.Command)
+			require.EqualValues(t, 7, r.Seed)
+			if c.ops != 0 {
+				require.Equal(t, c.ops, r.Totals.Operations)
+			}
+			require.NotZero(t, r.Totals.Operations)
+			require.Zero(t, r.Totals.Failed+r.Totals.Errors, r.Problems)
+			require.Len(t, r.Shards, 1)
+			require.Len(t, r.Server.Shards, 1)
+			if max(r.Shards[0].MaxGap, r.Server.Shards[0].MaxGap) < 100e6 { // or else timers may have run out
+				require.Empty(t, r.Drops)
+				require.Empty(t, r.Server.Drops)
+				require.Zero(t, r.TCP.Retransmits+r.Server.TCP.Retransmits)
+			}
+			if r.Loss != nil {
+				require.Zero(t, r.Loss.Lost)
+			}
+			if l := r.Latency; l != nil {
+				require.LessOrEqual(t, l.P50, l.P99)
+				require.LessOrEqual(t, l.P999, l.Max)
+			}
+		})
+	}
+}
+
+func TestRateIsKept(t *testing.T) {
+	r := measureJSON(t, "rr", "--count=300", "--rate=1k", corelist(t, 2))
+	require.GreaterOrEqual(t, r.Seconds, 0.28) // the pacer never runs ahead
+}
+
+func TestLargePingIsFragmented(t *testing.T) {
+	r := measureJSON(t, "ping", "--count=5", "--rate=1k", "--size=20000", corelist(t, 2))
+	require.Equal(t, uint64(5), r.Totals.Operations)
+	require.Greater(t, r.Totals.PacketsOut, uint64(5*13))
+}
+
+func TestOneCoreCarriesBothEnds(t *testing.T) {
+	r := measureJSON(t, "rr", "--count=500", corelist(t, 1))
+	require.Equal(t, uint64(500), r.Totals.Operations)
+}
+
+func TestNothingSucceeds(t *testing.T) {
+	code, stdout, stderr := shardgen(t, "rr", "--to=10.9.0.1:4711", "--duration=5s", "--interval=0", corelist(t, 2))
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr, "refused")
+	require.Contains(t, stdout, "64 failed") // the report comes all the same
+}
+
+func TestInterruptEndsInOrder(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(300*time.Millisecond, cancel)
+	var out, log bytes.Buffer
+	code := run(ctx, []string{"rr", "--duration=0", "--interval=100ms", corelist(t, 2)}, &out, &log)
+	require.Equal(t, exitOK, code, log.String())
+	for _, want := range []string{"transactions", "latency", "p99.9", "shard  core", "server"} {
+		require.Contains(t, out.String(), want)
+	}
+	require.Contains(t, log.String(), "transactions/s") // the live line
+	require.NotContains(t, out.String(), "drops")
+}
+
+func TestDemoMeasuresAllFour(t *testing.T) {
+	begin := time.Now()
+	code, stdout, stderr := shardgen(t, "demo", "--duration=2s", "--json", "--interval=0", corelist(t, 2))
+	require.Equal(t, exitOK, code, stderr)
+	require.Greater(t, time.Since(begin), time.Second)
+	var d demoReport
+	require.NoError(t, json.Unmarshal([]byte(stdout), &d))
+	require.Len(t, d.Runs, 4)
+	for i, name := range demoRuns {
+		require.Equal(t, name, d.Runs[i].Command)
+		require.NotZero(t, d.Runs[i].Rates.Operations)
+		require.NotZero(t, d.Runs[i].Rates.BitsOut)
+	}
+	code, stdout, stderr = shardgen(t, "demo", "--duration=1s", "--interval=0", corelist(t, 2))
+	require.Equal(t, exitOK, code, stderr)
+	for _, want := range []string{"writes/s", "transactions/s", "connections/s", "datagrams/s", "s in all"} {
+		require.Contains(t, stdout, want)
+	}
+}
