@@ -49,6 +49,14 @@ func (r *Raw) Close() {
 	}
 }
 
+// rawClose ends every PCB.
+func (s *Stack) rawClose() {
+	for _, r := range s.raw {
+		r.s, r.recv = nil, nil
+	}
+	s.raw = nil
+}
+
 // SetArg sets what RawRecvFunc gets as arg; Arg returns it.
 func (r *Raw) SetArg(arg any) { r.arg = arg }
 func (r *Raw) Arg() any       { return r.arg }

@@ -88,7 +88,9 @@ func TestRaw_Errors(t *testing.T) {
 	require.ErrorIs(t, r.Bind(userIP), ErrClosed)
 	require.ErrorIs(t, r.Connect(peerIP), ErrClosed)
 	require.ErrorIs(t, r.SendTo(h.data(1), peerIP), ErrClosed)
+	r = h.NewRaw(testProto)
 	h.Close()
+	require.ErrorIs(t, r.SendTo(h.data(1), peerIP), ErrClosed)
 	require.Nil(t, h.NewRaw(testProto))
 }
 
