@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/internal/testenv"
 	"github.com/shardstack/shardstack/pbuf"
 )
 
@@ -53,11 +55,15 @@ func BenchmarkHandOver(b *testing.B) {
 }
 
 // BenchmarkRoundTrip is a message of 64 bytes there and back over TCP between
-// two shards on threads, by idle policy.
+// two shards, each on a core of its own, by idle policy.
 func BenchmarkRoundTrip(b *testing.B) {
+	cores := testenv.Cores(b, 2)
 	for _, policy := range []IdlePolicy{Spin, Adaptive, Park} {
 		b.Run(policy.String(), func(b *testing.B) {
-			bd := newBed(b, bedConfig{threads: true, edit: func(c *Config, _ byte) { c.Idle = policy }})
+			bd := newBed(b, bedConfig{threads: true, edit: func(c *Config, side byte) {
+				c.Idle, c.NoPin, c.Shards = policy, false, 0
+				c.Cores, _ = affinity.Of(cores[side-'a'])
+			}})
 			bd.start(b)
 			b.ResetTimer()
 			cs := bd.serve(b, 1, b.N, 64)
