@@ -17,7 +17,7 @@ import (
 // the XXH64 of what came, 8 bytes; then they close. As both directions carry
 // the same bytes, all hashes must agree.
 
-// ErrExchange: the peer saw other bytes than were sent, or stopped early.
+// ErrExchange says that the peer saw other bytes than were sent, or stopped early.
 var ErrExchange = errors.New("load: exchange failed")
 
 const (

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// ErrHTTP: a message that is not HTTP/1.x, or one that ends early.
+// ErrHTTP says that a message is not HTTP/1.x, or ends early.
 var ErrHTTP = errors.New("load: bad HTTP message")
 
 // maxHead bounds the head of a message, in bytes.

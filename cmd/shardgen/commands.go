@@ -70,7 +70,7 @@ func findCommand(name string) *command {
 // ctx is, and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprint(stderr, overview())
+		say(stderr, "%s", overview())
 		return exitUsage
 	}
 	name, args := args[0], args[1:]
@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	c := findCommand(name)
 	if c == nil {
-		fmt.Fprintf(stderr, "shardgen: no command %q; \"shardgen help\" lists them\n", name)
+		say(stderr, "shardgen: no command %q; \"shardgen help\" lists them\n", name)
 		return exitUsage
 	}
 	var o options
@@ -91,31 +91,34 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, c.usage())
+		say(stdout, "%s", c.usage())
 		return exitOK
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "shardgen %s: %s\n\"shardgen help %s\" lists the flags\n", c.name, strings.TrimPrefix(err.Error(), "usage: "), c.name)
+		say(stderr, "shardgen %s: %s\n\"shardgen help %s\" lists the flags\n", c.name, strings.TrimPrefix(err.Error(), "usage: "), c.name)
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "shardgen %s: %v\n", c.name, err)
+	say(stderr, "shardgen %s: %v\n", c.name, err)
 	return exitFailed
 }
 
 // help prints the overview or the flags of a command.
 func help(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprint(stdout, overview())
+		say(stdout, "%s", overview())
 		return exitOK
 	}
 	c := findCommand(args[0])
 	if c == nil {
-		fmt.Fprintf(stderr, "shardgen: no command %q; \"shardgen help\" lists them\n", args[0])
+		say(stderr, "shardgen: no command %q; \"shardgen help\" lists them\n", args[0])
 		return exitUsage
 	}
-	fmt.Fprint(stdout, c.usage())
+	say(stdout, "%s", c.usage())
 	return exitOK
 }
 
 // output is where a command prints: the report on standard output, all else on
 // standard error.
 type output struct{ report, log io.Writer }
+
+// say prints what only people read. Where it can't be printed nobody is there.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

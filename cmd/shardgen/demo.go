@@ -39,7 +39,7 @@ func runDemo(ctx context.Context, _ *command, o *options, out *output) error {
 			return err
 		}
 		if !o.json {
-			fmt.Fprintf(out.log, "%s: %s\n", name, c.summary)
+			say(out.log, "%s: %s\n", name, c.summary)
 		}
 		r, err := measure(ctx, c, &ro, out)
 		if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/shardstack/shardstack/bench/load"
@@ -29,7 +28,7 @@ func (l *liveLine) print(s *sample) {
 	now, conns, drops := total(s.shards)
 	was, _, dropsBefore := total(l.last.shards)
 	per := 1 / max(s.at.Sub(l.last.at).Seconds(), 1e-9)
-	fmt.Fprintf(l.w, "%5.0fs  %s %s/s  out %s  in %s  conns %s  failed %s  drops %s\n",
+	say(l.w, "%5.0fs  %s %s/s  out %s  in %s  conns %s  failed %s  drops %s\n",
 		s.at.Sub(l.start.at).Seconds(), number(float64(now.Ops-was.Ops)*per), l.units,
 		bitRate(float64(now.BytesOut-was.BytesOut)*8*per), bitRate(float64(now.BytesIn-was.BytesIn)*8*per),
 		number(conns), number(now.Failed+now.Errors-was.Failed-was.Errors), number(drops-dropsBefore))

@@ -17,7 +17,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -35,12 +34,15 @@ func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		fmt.Fprintln(os.Stderr, "shardgen: ending; once more to end at once")
-		cancel()
-		<-signals
-		os.Exit(exitInterrupt)
-	}()
+	go heed(signals, cancel, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// heed ends the run in order at the first signal and the process at the second.
+func heed(signals <-chan os.Signal, cancel func(), exit func(code int)) {
+	<-signals
+	say(os.Stderr, "shardgen: ending; once more to end at once\n")
+	cancel()
+	<-signals
+	exit(exitInterrupt)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -16,7 +15,7 @@ func runServe(ctx context.Context, c *command, o *options, out *output) error {
 	if err = b.start(); err != nil {
 		return errors.Join(err, b.close())
 	}
-	fmt.Fprintf(out.log, "serving on %v, %d shard(s)\n", &o.addrs, len(b.servers))
+	say(out.log, "serving on %v, %d shard(s)\n", &o.addrs, len(b.servers))
 	first := &sample{at: time.Now(), shards: b.first}
 	last, err := b.attend(ctx, o, first, &liveLine{w: out.log, units: c.units, start: first, last: first})
 	err = errors.Join(err, b.close())

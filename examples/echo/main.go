@@ -6,7 +6,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log"
 	"net/netip"
@@ -51,16 +50,14 @@ func main() {
 	pflag.Var((*affinity.MaskFlag)(&cores), "coremask", "cores, one shard each, as a mask: 0xf is 0 to 3")
 	pflag.Var((*affinity.ListFlag)(&cores), "cores", "cores, one shard each, as a list: 0-3,8")
 	pflag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, cores); err != nil {
+	if err := serve(cores); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// run serves until ctx is done.
-func run(ctx context.Context, cores affinity.Set) error {
-	dev, err := tap.New(tap.Config{Name: "echo0", Queues: cores.Len(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24")}})
+// serve serves until Ctrl-C.
+func serve(cores affinity.Set) error {
+	dev, err := tap.New(tap.Config{Name: "echo0", Queues: cores.Len(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24")}, Up: true})
 	if err != nil {
 		return err
 	}
@@ -75,6 +72,9 @@ func run(ctx context.Context, cores affinity.Set) error {
 	if err := g.Start(); err != nil {
 		return err
 	}
-	<-ctx.Done()
+	log.Printf("echo server on 10.9.0.1, port 7, %d shard(s)", cores.Len())
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	<-interrupt
 	return g.Stop()
 }
