@@ -1,16 +1,15 @@
 // Echo is an echo server (RFC 862) on as many shards as it is given cores,
 // behind a TAP device that it makes. As root:
 //
-//	go run ./examples/echo --cores 0,1 &
-//	nc 10.9.0.1 7
+//	ip netns add demo
+//	go run ./examples/echo --netns demo --coremask 0x3 &
+//	ip netns exec demo nc 198.18.0.2 7
 package main
 
 import (
 	"errors"
 	"log"
 	"net/netip"
-	"os"
-	"os/signal"
 
 	"github.com/spf13/pflag"
 
@@ -21,60 +20,49 @@ import (
 	"github.com/shardstack/shardstack/stack"
 )
 
+// echo is called with what the peer sent; nil: the peer has closed.
 func echo(_ any, c *stack.TCP, p *pbuf.Pbuf, _ error) error {
-	if p == nil { // the peer closed
+	if p == nil {
 		return c.Close()
 	}
 	n := p.TotLen()
 	if err := c.WritePbuf(p, 0); err != nil { // owns p when it returns nil
-		return err // p stays with the stack and is offered again
+		return err // the stack keeps p and offers it again
 	}
 	c.Recved(n)
-	return c.Output()
+	return nil
 }
-
-func accept(_ any, c *stack.TCP, _ error) error { c.SetRecv(echo); return nil }
 
 // listen runs on each shard's thread before its first round.
 func listen(s *shard.Shard) error {
 	l := s.Stack().NewTCP()
-	l.SetAccept(accept)
+	l.SetAccept(func(_ any, c *stack.TCP, _ error) error { c.SetRecv(echo); return nil })
 	return errors.Join(l.Bind(netip.MustParseAddrPort("0.0.0.0:7")), l.Listen(0))
 }
 
 func main() {
 	cores, err := affinity.Allowed()
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	pflag.Var((*affinity.MaskFlag)(&cores), "coremask", "cores, one shard each, as a mask: 0xf is 0 to 3")
-	pflag.Var((*affinity.ListFlag)(&cores), "cores", "cores, one shard each, as a list: 0-3,8")
+	pflag.Var((*affinity.ListFlag)(&cores), "corelist", "cores, one shard each, as a list: 0-3,8")
+	netns := pflag.String("netns", "", "network namespace of the device")
 	pflag.Parse()
-	if err := serve(cores); err != nil {
-		log.Fatal(err)
-	}
-}
 
-// serve serves until Ctrl-C.
-func serve(cores affinity.Set) error {
-	dev, err := tap.New(tap.Config{Name: "echo0", Queues: cores.Len(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24")}, Up: true})
-	if err != nil {
-		return err
-	}
+	kernel, ours := netip.MustParsePrefix("198.18.0.1/24"), netip.MustParsePrefix("198.18.0.2/24")
+	dev, err := tap.New(tap.Config{Name: "echo0", Netns: *netns, Queues: cores.Len(), Up: true, Addrs: []netip.Prefix{kernel}})
+	check(err)
 	g, err := shard.NewGroup(shard.Config{
 		Cores: cores,
-		Ports: []shard.PortConfig{{Port: dev, Addrs: []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}}},
+		Ports: []shard.PortConfig{{Port: dev, Addrs: []netip.Prefix{ours}}},
 		Init:  listen,
 	})
+	check(err)
+	check(g.Start())
+	check(g.Wait()) // until something fails: Ctrl-C ends the process
+}
+
+func check(err error) {
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	if err := g.Start(); err != nil {
-		return err
-	}
-	log.Printf("echo server on 10.9.0.1, port 7, %d shard(s)", cores.Len())
-	interrupt := make(chan os.Signal, 1)
-	signal.Notify(interrupt, os.Interrupt)
-	<-interrupt
-	return g.Stop()
 }
