@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -243,5 +244,37 @@ func TestLinuxConnectionsFromBothShards(t *testing.T) {
 			require.NotZero(t, s.Totals.Operations, "%v: shard %d did nothing", args, s.Shard)
 		}
 		clean(t, r)
+	}
+}
+
+func TestLinuxIsAGateway(t *testing.T) {
+	l := newLab(t)
+	l.output("ip", "addr", "add", "198.18.7.7/32", "dev", "lo")
+	r := l.measure(1, "ping", "--count=10", "--rate=0", "--to=198.18.7.7", "--gateway="+labKernel)
+	require.Equal(t, uint64(10), r.Totals.Operations)
+	clean(t, r)
+	code, _, stderr := shardgen(t, l.args(1, "ping", "--count=1", "--to=198.18.7.7")...)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr, "no route")
+}
+
+func TestLinuxSeesAllOurAddresses(t *testing.T) {
+	l := newLab(t)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	l.listen("7", func(c net.Conn) {
+		host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+		mu.Lock()
+		seen[host]++
+		mu.Unlock()
+		echoLoop(c)
+	})
+	r := l.measure(2, "cps", "--count=400", "--addr=198.18.0.3/24,198.18.0.4/24")
+	clean(t, r)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, seen, 3)
+	for host, n := range seen {
+		require.Greater(t, n, 100, host)
 	}
 }

@@ -110,11 +110,11 @@ func (r *report) summary(b *strings.Builder) {
 // table is one line a shard.
 func (r *report) table(b *strings.Builder) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "  shard\tcore\t%s/s\tout\tin\tpackets/s\tfailed\tbusy\thanded over\tlongest gap\t\n", r.Units)
+	say(w, "  shard\tcore\t%s/s\tout\tin\tpackets/s\tfailed\tbusy\thanded over\tlongest gap\t\n", r.Units)
 	per := 1 / max(r.Seconds, 1e-9)
 	for _, s := range r.Shards {
 		t := &s.Totals
-		fmt.Fprintf(w, "  %d\t%d\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%s\t%s\t\n", s.Shard, s.Core, number(float64(t.Operations)*per),
+		say(w, "  %d\t%d\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%s\t%s\t\n", s.Shard, s.Core, number(float64(t.Operations)*per),
 			bitRate(float64(t.BytesOut)*8*per), bitRate(float64(t.BytesIn)*8*per), number(float64(t.PacketsIn+t.PacketsOut)*per),
 			number(t.Failed), s.BusyShare*100, number(s.HandedOut), nanos(s.MaxGap))
 	}
