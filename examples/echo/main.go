@@ -10,6 +10,8 @@ import (
 	"errors"
 	"log"
 	"net/netip"
+	"os"
+	"os/signal"
 
 	"github.com/spf13/pflag"
 
@@ -58,7 +60,11 @@ func main() {
 	})
 	check(err)
 	check(g.Start())
-	check(g.Wait()) // until something fails: Ctrl-C ends the process
+	log.Printf("echo server on %v, port 7", ours.Addr())
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	<-interrupt
+	check(g.Stop())
 }
 
 func check(err error) {

@@ -45,7 +45,7 @@ func TestEchoAnswersTheKernel(t *testing.T) {
 	out, err := exec.Command(testenv.Tool(t, "go"), "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
-	cmd := exec.Command("ip", "netns", "exec", ns, program, "--cores", fmt.Sprint(core))
+	cmd := exec.Command("ip", "netns", "exec", ns, program, "--corelist", fmt.Sprint(core))
 	var log output
 	cmd.Stdout, cmd.Stderr = &log, &log
 	require.NoError(t, cmd.Start())
@@ -54,7 +54,7 @@ func TestEchoAnswersTheKernel(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "port 7") }, 20*time.Second, 5*time.Millisecond, "%s", &log)
 
-	const talk = `exec 3<>/dev/tcp/10.9.0.1/7; echo hello, shards >&3; head -n 1 <&3`
+	const talk = `exec 3<>/dev/tcp/198.18.0.2/7; echo hello, shards >&3; head -n 1 <&3`
 	out, err = exec.Command("ip", "netns", "exec", ns, bash, "-c", talk).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Equal(t, "hello, shards\n", string(out))
