@@ -9,7 +9,7 @@ const debug = false
 const debugGuard = 0
 
 type (
-	poolDebug  struct{}
+	poolDebug  struct{} //lint:ignore U1000 the debug build's has fields
 	classDebug struct{}
 )
 

@@ -10,7 +10,7 @@ type Pool struct {
 	closed  bool
 	name    string
 	mem     mapping
-	debug   poolDebug
+	debug   poolDebug //lint:ignore U1000 used with the tag pbufdebug
 
 	regionRefs [MaxRegions]uint32 // KindRef buffers of this pool, by Region id
 

@@ -26,7 +26,6 @@ const (
 type flowSlots struct {
 	slots []flowSlot
 	shift uint8 // 32 - log2(len)
-	dead  int   // tombstones
 }
 
 func makeFlowSlots(n int) flowSlots {

@@ -12,10 +12,10 @@ import (
 )
 
 // cut makes frames of the fragments of body, of size bytes each.
-func (p ipv4) cut(body []byte, size int) (frames [][]byte) {
+func (h ipv4) cut(body []byte, size int) (frames [][]byte) {
 	for off := 0; off < len(body); off += size {
 		end := min(off+size, len(body))
-		f := p
+		f := h
 		f.off, f.more = off, end < len(body)
 		frames = append(frames, f.frame(body[off:end]))
 	}

@@ -170,7 +170,6 @@ type tcpCold struct {
 	backlog   int
 	pending   int // connections that count against the backlog
 	bound     bool
-	mssCap    uint16
 	recvBuf   uint32
 }
 
