@@ -33,7 +33,7 @@ func NewBulk(s *stack.Stack, cfg Config) *Bulk {
 func (b *Bulk) Start() error {
 	b.conns = make([]bulkConn, b.cfg.Conns)
 	b.idle = newFIFO[*bulkConn](b.cfg.Conns)
-	b.ramp = newRamp(b.conns)
+	b.ramp = newRamp(b.conns, rampMax)
 	b.need = b.cfg.Size
 	b.cb = callbacks{up: b.connected, recv: b.recv, err: b.onErr, sent: b.sent}
 	return b.pump()

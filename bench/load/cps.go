@@ -31,7 +31,7 @@ func NewCPS(s *stack.Stack, cfg Config) *CPS {
 // Start opens the first connection.
 func (c *CPS) Start() error {
 	c.slots = make([]cpsSlot, c.cfg.Conns)
-	c.ramp = newRamp(c.slots)
+	c.ramp = newRamp(c.slots, len(c.slots))
 	c.need = c.cfg.Size
 	c.cb = callbacks{up: c.connected, recv: c.recv, err: c.onErr}
 	return c.pump()

@@ -35,7 +35,7 @@ func (e *Exchange) Start() error {
 	e.need = exchangeChunk
 	e.cb = callbacks{up: e.connected, recv: e.recv, sent: e.sent, err: e.onErr}
 	e.poll = e.polled
-	e.ramp = newRamp(e.conns)
+	e.ramp = newRamp(e.conns, rampMax)
 	return e.pump()
 }
 

@@ -41,7 +41,7 @@ func NewHTTP(s *stack.Stack, cfg Config) *HTTP {
 func (h *HTTP) Start() error {
 	h.conns = make([]httpFlow, h.cfg.Conns)
 	h.idle = newFIFO[*httpFlow](h.cfg.Conns)
-	h.ramp = newRamp(h.conns)
+	h.ramp = newRamp(h.conns, rampMax)
 	h.cb = callbacks{up: h.connected, recv: h.recv, err: h.onErr}
 	return h.pump()
 }

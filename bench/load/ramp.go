@@ -2,8 +2,9 @@ package load
 
 import "github.com/shardstack/shardstack/stack"
 
-// rampMax is the most connections of a client that are being opened at a time.
-const rampMax = 1024
+// rampMax is the most connections that clients open at a time which keep them:
+// less than the least backlog of usual systems.
+const rampMax = 256
 
 // ramp says which of a client's slots may open its connection. All at once
 // would overflow what lies on the way (the wait for a neighbour, the port's
@@ -15,10 +16,11 @@ type ramp[T any] struct {
 	laterAt int64
 	opening int // SYN sent, not answered
 	window  int
+	max     int // of window
 }
 
-func newRamp[T any](slots []T) ramp[T] {
-	r := ramp[T]{ready: newFIFO[*T](len(slots)), later: newFIFO[*T](len(slots)), window: 1}
+func newRamp[T any](slots []T, max int) ramp[T] {
+	r := ramp[T]{ready: newFIFO[*T](len(slots)), later: newFIFO[*T](len(slots)), window: 1, max: max}
 	for i := range slots {
 		r.ready.push(&slots[i])
 	}
@@ -37,7 +39,7 @@ func (r *ramp[T]) take() *T {
 // opened books a success.
 func (r *ramp[T]) opened() {
 	r.opening--
-	r.window = min(r.window+1, rampMax)
+	r.window = min(r.window+1, r.max)
 }
 
 // again lets a slot open a connection at once; it has none and isn't opening.

@@ -36,7 +36,7 @@ func NewRR(s *stack.Stack, cfg Config) *RR {
 func (r *RR) Start() error {
 	r.conns = make([]rrConn, r.cfg.Conns)
 	r.idle = newFIFO[*rrConn](r.cfg.Conns)
-	r.ramp = newRamp(r.conns)
+	r.ramp = newRamp(r.conns, rampMax)
 	r.need = r.cfg.Size
 	r.cb = callbacks{up: r.connected, recv: r.recv, err: r.onErr}
 	return r.pump()

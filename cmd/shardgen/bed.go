@@ -238,7 +238,7 @@ func (b *bed) serverReport(first, last *sample, seconds float64) *serverReport {
 	r := &report{Seconds: seconds}
 	r.addShards(from, to, coresOf(b.far))
 	return &serverReport{
-		Shards: r.Shards, Totals: r.Totals, Drops: dropsOf(&end.Total.Stack),
+		Shards: r.Shards, Totals: r.Totals, Drops: dropsOf(&end.Total),
 		TCP: tcpOf(&end.Total.Stack), Device: deviceOf(end.Ports).since(b.device[1]),
 	}
 }

@@ -35,11 +35,18 @@ func corelist(t testing.TB, n int) string {
 // measureJSON runs a command line that must succeed and decodes its report.
 func measureJSON(t testing.TB, args ...string) *report {
 	t.Helper()
-	code, stdout, stderr := shardgen(t, append(args, "--json", "--interval=0")...)
-	require.Equal(t, exitOK, code, "%v: %s%s", args, stdout, stderr)
-	require.Empty(t, stderr)
+	return measureUntil(t, context.Background(), args...)
+}
+
+// measureUntil is measureJSON for a run that ends with ctx.
+func measureUntil(t testing.TB, ctx context.Context, args ...string) *report {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, append(args, "--json", "--interval=0"), &stdout, &stderr)
+	require.Equal(t, exitOK, code, "%v: %s%s", args, &stdout, &stderr)
+	require.Empty(t, stderr.String())
 	r := new(report)
-	d := json.NewDecoder(strings.NewReader(stdout))
+	d := json.NewDecoder(&stdout)
 	d.DisallowUnknownFields()
 	require.NoError(t, d.Decode(r))
 	return r
@@ -201,7 +208,7 @@ func TestNothingSucceeds(t *testing.T) {
 	code, stdout, stderr := shardgen(t, "rr", "--to=10.9.0.1:4711", "--duration=5s", "--interval=0", corelist(t, 2))
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, stderr, "refused")
-	require.Contains(t, stdout, "64 failed") // the report comes all the same
+	require.Regexp(t, `[1-9][0-9,]* failed`, stdout) // the report comes all the same
 }
 
 func TestInterruptEndsInOrder(t *testing.T) {

@@ -10,10 +10,11 @@ import (
 )
 
 // openTAP makes the TAP device of o, with so many queues, and brings the
-// kernel's end up.
-func openTAP(o *options, queues int) (port.Port, error) {
+// kernel's end up. Its queues hold what all connections can have under way.
+func openTAP(c *command, o *options, queues int) (port.Port, error) {
 	p, err := tap.New(tap.Config{
 		Name: o.tap, Netns: o.netns, Queues: queues, MTU: o.mtu, Addrs: o.kernelAddr, Up: true,
+		QueueLen: sizing(c, o, queues).queue,
 	})
 	switch {
 	case err == nil:

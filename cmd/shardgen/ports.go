@@ -13,7 +13,7 @@ func openPorts(c *command, o *options, shards, farShards int) (near, far port.Po
 		shards = o.queues
 	}
 	if o.tap != "" {
-		near, err = openTAP(o, shards)
+		near, err = openTAP(c, o, shards)
 		return near, nil, err
 	}
 	a, b, err := mem.New(mem.Config{A: wireEnd("client", c, o, shards), B: wireEnd("server", c, o, farShards)})

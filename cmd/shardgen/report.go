@@ -8,6 +8,7 @@ import (
 
 	"github.com/shardstack/shardstack/bench/load"
 	"github.com/shardstack/shardstack/port"
+	"github.com/shardstack/shardstack/shard"
 	"github.com/shardstack/shardstack/stack"
 )
 
@@ -123,11 +124,16 @@ type serverReport struct {
 // drops are packets that went nowhere, by reason.
 type drops map[string]uint64
 
-func dropsOf(s *stack.Stats) drops {
+// dropsOf collects those of the stacks and those between shards.
+func dropsOf(s *shard.Snapshot) drops {
 	d := drops{}
-	for r, n := range s.Drops {
-		if n != 0 {
-			d[stack.DropReason(r).String()] = n
+	for r, n := range s.Stack.Drops {
+		d[stack.DropReason(r).String()] = n
+	}
+	d["mesh_full"], d["mesh_no_buf"], d["relay_full"] = s.Loop.MeshFull, s.Loop.MeshNoBuf, s.Loop.RelayFull
+	for reason, n := range d {
+		if n == 0 {
+			delete(d, reason)
 		}
 	}
 	return d

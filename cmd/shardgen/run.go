@@ -232,7 +232,7 @@ func (g *generator) report() *report {
 	}
 	r.rate(r.addShards(g.first.shards, g.last.shards, coresOf(g.bed.group)))
 	end := g.bed.group.Stats()
-	r.TCP, r.Drops, r.Device = tcpOf(&end.Total.Stack), dropsOf(&end.Total.Stack), deviceOf(end.Ports).since(g.bed.device[0])
+	r.TCP, r.Drops, r.Device = tcpOf(&end.Total.Stack), dropsOf(&end.Total), deviceOf(end.Ports).since(g.bed.device[0])
 	all := load.NewHistogram()
 	for _, cl := range g.clients {
 		if cl == nil {

@@ -24,7 +24,7 @@ func runServe(ctx context.Context, c *command, o *options, out *output) error {
 	}
 	r.rate(r.addShards(first.shards, last.shards, coresOf(b.group)))
 	end := b.group.Stats()
-	r.TCP, r.Drops, r.Device = tcpOf(&end.Total.Stack), dropsOf(&end.Total.Stack), deviceOf(end.Ports)
+	r.TCP, r.Drops, r.Device = tcpOf(&end.Total.Stack), dropsOf(&end.Total), deviceOf(end.Ports)
 	return errors.Join(err, r.print(o, out))
 }
 

@@ -23,7 +23,7 @@ const (
 type sizes struct {
 	pool  pbuf.Config
 	tcp   stack.TCPConfig
-	queue int // frames that can be under way to a queue of the in-memory wire
+	queue int // frames that can be under way to a queue of the port
 }
 
 // fillsWindows reports whether connections have windows full of data under way,
