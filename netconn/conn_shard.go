@@ -41,6 +41,7 @@ type tcpShard struct {
 	opening     bool // evOpened or evAccept is to be told
 	fin         bool // evFin is to be told
 	failing     bool // evErr is to be told
+	asked       bool // the writer waits for any acknowledgement
 	discard     bool // drop what is received
 	shutdown    bool // FIN behind what is pending
 	closed      bool // the application has let go
@@ -147,9 +148,14 @@ func (c *TCPConn) sent(n int) {
 	h.unacked -= n
 	if h.closed {
 		c.closeWhenSent()
-	} else if h.acked*reportPart >= h.sndBuf {
+	} else if h.reportable() {
 		c.soon()
 	}
+}
+
+// reportable says whether the writer is to be told what was acknowledged.
+func (h *tcpShard) reportable() bool {
+	return h.acked > 0 && (h.asked || h.acked*reportPart >= h.sndBuf)
 }
 
 // failed: the PCB is gone. ErrClosed is the orderly end, of which both sides
@@ -203,14 +209,15 @@ func (c *TCPConn) flush(s *side) bool {
 			return false
 		}
 		s.emit(message{to: c, p: q, n: uint32(h.acked), op: evData})
+		h.asked = h.asked && h.acked == 0
 		h.acked = 0
 	}
-	if h.acked*reportPart >= h.sndBuf && h.sndBuf > 0 {
+	if h.reportable() {
 		if s.room == 0 {
 			return false
 		}
 		s.emit(message{to: c, n: uint32(h.acked), op: evSent})
-		h.acked = 0
+		h.acked, h.asked = 0, false
 	}
 	if h.fin {
 		if s.room == 0 {
@@ -248,6 +255,11 @@ func (c *TCPConn) request(s *side, m *message) {
 	case opAccepted:
 		if h.pcb != nil {
 			h.pcb.BacklogAccepted()
+		}
+	case opCredit:
+		h.asked = true
+		if h.reportable() {
+			c.soon()
 		}
 	case opShutdown:
 		h.shutdown = true

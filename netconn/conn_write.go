@@ -27,6 +27,9 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 func (c *TCPConn) write(b []byte) (n int, err error) {
 	a, l := &c.app, c.lane
 	l.lock()
+	if l.pending() {
+		l.drain() // there may be news of this connection, and nobody who reads
+	}
 	for {
 		if err = c.writable(); err != nil || n == len(b) {
 			break
@@ -41,6 +44,9 @@ func (c *TCPConn) write(b []byte) (n int, err error) {
 			}
 		}
 		// Neither credit nor buffers: what is on its way brings them back.
+		if a.snd > 0 {
+			l.push(message{to: c, op: opCredit}) // our share may be larger than we know
+		}
 		l.kick()
 		switch {
 		case l.drain():

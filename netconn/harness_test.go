@@ -38,6 +38,7 @@ type setup struct {
 	stack  stack.Config   // of both ends
 	pool   pbuf.Config    // of both ends' shards
 	net    netconn.Config // of both ends
+	idle   shard.IdlePolicy
 }
 
 // bed is two groups of shards, joined by a wire, with a Net each.
@@ -74,7 +75,7 @@ func newBed(t testing.TB, s setup) *bed {
 func startGroup(t testing.TB, s setup, end *mem.End, ip netip.Addr) *shard.Group {
 	t.Helper()
 	g, err := shard.NewGroup(shard.Config{
-		NoPin: true, Shards: s.shards,
+		NoPin: true, Shards: s.shards, Idle: s.idle,
 		Ports: []shard.PortConfig{{Port: end, Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)}}},
 		Pool:  s.pool, Stack: s.stack,
 	})
@@ -89,4 +90,14 @@ func eachShards(t *testing.T, fn func(t *testing.T, shards int)) {
 	t.Helper()
 	t.Run("1shard", func(t *testing.T) { fn(t, 1) })
 	t.Run("2shards", func(t *testing.T) { fn(t, 2) })
+}
+
+// statsOf are the counters of the stack that a connection is on.
+func statsOf(t testing.TB, c *netconn.TCPConn) (st stack.Stats) {
+	t.Helper()
+	require.NoError(t, c.Lane().Call(func(s *shard.Shard) error {
+		st = *s.Stack().Stats()
+		return nil
+	}))
+	return st
 }

@@ -65,8 +65,8 @@ func (b *inbox) await() error {
 			if err == nil {
 				found = l.drain() || found
 			}
-			if !found && len(b.lanes) == 1 {
-				found = l.spin()
+			if err == nil && !found && len(b.lanes) == 1 {
+				l.spin() // sleep looks again
 			}
 			l.unlock()
 			if err != nil {

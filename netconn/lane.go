@@ -143,13 +143,11 @@ func (l *lane) takeReturns() bool {
 	if l.net.strays.any.IsSet() {
 		got += l.takeStrays()
 	}
-	for n := got; n > 0 && len(l.bufq) > 0; n-- {
-		w := l.bufq[0]
-		l.bufq = append(l.bufq[:0], l.bufq[1:]...)
-		l.ready(w)
-	}
-	if got > 0 && len(l.bufq) == 0 && l.wantBufs.IsSet() {
-		l.wantBufs.Clear()
+	if got > 0 && len(l.bufq) > 0 {
+		// All of them: those who may not take more yet wait again.
+		for _, w := range l.bufq {
+			l.ready(w)
+		}
 	}
 	return got > 0
 }

@@ -39,6 +39,7 @@ const (
 	opWrite               // send p
 	opRecved              // the application has taken n bytes; p is read, if not nil
 	opAccepted            // the application has the connection
+	opCredit              // say what is acknowledged, even if it is little
 	opShutdown            // no more data comes: FIN
 	opDiscard             // drop what is received from now on
 	opClose               // the application is through with it

@@ -39,6 +39,7 @@ type side struct {
 	room     int        // events that fit into the ring for certain
 	out      [outBatch]message
 	nout     int
+	blocked  bool // an endpoint in dirty could not tell all
 	wake     bool // sound the alarm at the end of the round
 	held     int  // our buffers in the hands of readers
 	holdMax  int
@@ -100,6 +101,8 @@ func (s *side) Poll(now int64) (work int) {
 // Next is soon if something could not be done in the last round.
 func (s *side) Next() int64 {
 	switch {
+	case len(s.dirty) != 0 && !s.blocked:
+		return 0 // a timer has just found something to tell
 	case len(s.dirty) != 0:
 		return s.sh.Now() + retryAfter
 	case len(s.stalled) != 0:
@@ -115,11 +118,13 @@ func (s *side) mark(f flusher) { s.dirty = append(s.dirty, f) }
 // has room.
 func (s *side) tell(now int64) (work int) {
 	s.room = s.l.events.Free()
+	s.blocked = false
 	before := s.room
 	list := s.dirty
 	s.dirty = s.dirty[:0]
 	for i, f := range list {
 		if !f.flush(s) {
+			s.blocked = true
 			if s.room == 0 {
 				s.callForHelp(now)
 				s.dirty = append(s.dirty, list[i:]...)

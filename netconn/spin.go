@@ -78,8 +78,8 @@ func (s *spinner) result(ok bool) {
 	s.skip = 1<<s.fails - 1
 }
 
-// spin polls the rings if that is allowed and worth it, without the lock. It
-// reports whether there is something now. Nobody else listens meanwhile.
+// spin polls the rings if that is allowed and worth it, without the lock, and
+// reports whether it did. Nobody else listens meanwhile.
 func (l *lane) spin() bool {
 	if l.spinning || l.awake != 0 || spinners.room.Load() <= 0 || !l.spinner.worth() {
 		return false
@@ -96,7 +96,7 @@ func (l *lane) spin() bool {
 	l.spinning = false
 	spinners.room.Inc()
 	l.spinner.result(ok)
-	return ok
+	return true
 }
 
 // pollBatch is how often the ring is looked at between two looks at the clock.

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"slices"
 	"sync"
 
 	"go.uber.org/atomic"
@@ -35,11 +36,12 @@ func (w *waiter) init(l *lane, word *atomic.Uint32, bit uint32) {
 	w.word, w.bit = word, bit
 }
 
-// block waits until ready(w), or until there is something to drain. The lock is
-// held before and after, and the caller has found nothing in the rings just now.
+// block waits until ready(w), or for a while. The lock is held before and
+// after, and the caller, who has found nothing in the rings just now, looks
+// again at what it waits for.
 func (l *lane) block(w *waiter) {
 	if l.spin() {
-		return
+		return // without the lock: others may have drained what is ours
 	}
 	w.waiting = true
 	w.word.Store(w.word.Load() | w.bit)
@@ -68,12 +70,8 @@ func (l *lane) blockForBuffers(w *waiter) {
 	if !l.pending() && (!l.net.strays.any.IsSet() || l.takeStrays() == 0) {
 		l.block(w)
 	}
-	for i := range l.bufq {
-		if l.bufq[i] == w {
-			l.bufq = append(l.bufq[:i], l.bufq[i+1:]...)
-			break
-		}
-	}
+	i := slices.Index(l.bufq, w)
+	l.bufq = slices.Delete(l.bufq, i, i+1)
 	if len(l.bufq) == 0 && l.wantBufs.IsSet() {
 		l.wantBufs.Clear()
 	}
