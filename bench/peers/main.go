@@ -7,9 +7,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/shardstack/shardstack/bench/peers/dpdkring"
 	"github.com/shardstack/shardstack/bench/peers/gvisor"
 	"github.com/shardstack/shardstack/bench/peers/linux"
 	"github.com/shardstack/shardstack/bench/peers/lwip"
+	"github.com/shardstack/shardstack/bench/peers/self"
 	"github.com/shardstack/shardstack/bench/peers/work"
 )
 
@@ -19,7 +21,7 @@ func main() {
 		panic(err)
 	}
 	t0 := time.Now()
-	v, err := map[string]func(*work.Spec) (float64, error){"gvisor": gvisor.Run, "linux": linux.Run, "lwip": lwip.Run}[os.Args[1]](&s)
+	v, err := map[string]func(*work.Spec) (float64, error){"gvisor": gvisor.Run, "linux": linux.Run, "lwip": lwip.Run, "dpdk": dpdkring.Run, "self": self.Run, "one": self.RunOne}[os.Args[1]](&s)
 	var r syscall.Rusage
 	syscall.Getrusage(0, &r)
 	cpu := float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9

@@ -24,8 +24,9 @@ func (p *pair) echo(s *work.Spec) error {
 	return p.listen(func(ep tcpip.Endpoint, wq *waiter.Queue) { l.post(l.add(ep, wq, readable, serve)) })
 }
 
-// rr keeps one message under way on each connection. All clients share a loop,
-// and so do all servers: faster here than a goroutine each.
+// rr keeps one message under way on each connection, or on as many as
+// work.InFlight lets it. All clients share a loop, and so do all servers: faster
+// here than a goroutine each.
 func rr(s *work.Spec, p *pair) (float64, error) {
 	if err := p.echo(s); err != nil {
 		return 0, err
@@ -33,11 +34,12 @@ func rr(s *work.Spec, p *pair) (float64, error) {
 	var done work.Counter
 	l := newLoop(s.Conns)
 	request := newPayload(s.Size)
+	var turns work.Turns[*conn]
 	ask := func(c *conn) {
 		n, open := readAll(c.ep, &l.in)
 		for c.got += n; c.got >= s.Size && open && !p.stopped.Load(); c.got -= s.Size {
 			done.Add(1)
-			_, _ = request.write(c.ep) // as above
+			_, _ = request.write(turns.Next(c).ep) // as above
 		}
 	}
 	var conns []*conn
@@ -46,12 +48,12 @@ func rr(s *work.Spec, p *pair) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		c := l.add(ep, wq, readable, ask)
-		c.got = s.Size // begins as if an answer had come
-		conns = append(conns, c)
+		conns = append(conns, l.add(ep, wq, readable, ask))
 	}
-	for _, c := range conns {
-		l.post(c)
+	for _, c := range turns.Begin(conns, work.InFlight*len(s.Cores)) {
+		if _, err := newPayload(s.Size).write(c.ep); err != nil {
+			return 0, failed("Write", err)
+		}
 	}
 	return s.Rate(done.Load)
 }

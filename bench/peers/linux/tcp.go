@@ -53,15 +53,16 @@ func (l *loop) echo(s *work.Spec) error {
 	})
 }
 
-// client connects i-th, and has answers of s.Size bytes counted by done.
-func (l *loop) client(i int, s *work.Spec, buf []byte, done func(fd int, ok bool)) error {
+// client begins to connect from address i, and has done called for each answer
+// of s.Size bytes, and when the connection ends without.
+func (l *loop) client(i int, s *work.Spec, buf []byte, done func(fd int, ok bool)) (int, error) {
 	fd, err := newConn(i, l.port)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	noDelay(fd)
 	got := 0
-	err = l.add(fd, unix.EPOLLIN, func() {
+	return fd, l.add(fd, unix.EPOLLIN, func() {
 		n, e := recv(fd, buf[got:], 0)
 		switch {
 		case e == unix.EAGAIN:
@@ -74,10 +75,6 @@ func (l *loop) client(i int, s *work.Spec, buf []byte, done func(fd int, ok bool
 			}
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return l.request(fd, buf)
 }
 
 // request sends a message once the handshake is over, which it is at once
@@ -96,25 +93,37 @@ func (l *loop) request(fd int, buf []byte) error {
 	}
 }
 
-// rr keeps one message under way on each connection; each core serves both
-// ends of its share.
+// rr keeps one message under way on each connection, or on as many as
+// work.InFlight lets it; each core serves both ends of its share.
 func rr(s *work.Spec, loops []*loop) error {
 	for i, l := range loops {
 		buf := make([]byte, s.Size)
+		var turns work.Turns[int]
+		answered := func(fd int, ok bool) {
+			if !ok {
+				l.drop(fd)
+				return
+			}
+			l.count.Add(1)
+			_, _ = send(turns.Next(fd), buf) // as above
+		}
 		begin := func() error {
 			if err := l.echo(s); err != nil {
 				return err
 			}
+			var fds []int
 			for k := i; k < s.Conns; k += len(loops) {
-				err := l.client(k/32768, s, buf, func(fd int, ok bool) {
-					if !ok {
-						l.drop(fd)
-						return
-					}
-					l.count.Add(1)
-					_, _ = send(fd, buf) // as above
-				})
+				fd, err := l.client(k/32768, s, buf, answered)
 				if err != nil {
+					return err
+				}
+				fds = append(fds, fd)
+				if len(fds)%64 == 0 {
+					l.step() // lets the server accept
+				}
+			}
+			for _, fd := range turns.Begin(fds, work.InFlight) {
+				if err := l.request(fd, buf); err != nil {
 					return err
 				}
 			}
@@ -143,8 +152,12 @@ func cps(s *work.Spec, loops []*loop) error {
 		round := func() {
 			for ; free > 0; free-- {
 				turn++
-				if l.client(turn, s, buf, done) != nil {
+				fd, err := l.client(turn, s, buf, done)
+				if err != nil {
 					break // no port just now: the next round
+				}
+				if l.request(fd, buf) != nil {
+					l.drop(fd)
 				}
 			}
 			l.step()

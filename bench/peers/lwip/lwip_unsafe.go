@@ -39,7 +39,7 @@ func Run(s *work.Spec) (float64, error) {
 		return 0, err
 	}
 	t := C.struct_trial{
-		work: what, conns: C.int(s.Conns), size: C.int(s.Size), mtu: C.int(s.MTU),
+		work: what, conns: C.int(s.Conns), size: C.int(s.Size), mtu: C.int(s.MTU), in_flight: work.InFlight,
 		warm: C.int64_t(s.Warm), time: C.int64_t(s.Time), timeout: C.int64_t(work.Timeout / time.Nanosecond),
 	}
 	if C.lwip_trial(&t) != 0 {

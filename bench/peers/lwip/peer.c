@@ -19,6 +19,7 @@ struct conn {
 static struct trial *T;
 static uint64_t count, opened, failed;
 static struct conn *conns;
+static int turn; /* the connection that sends next, when not all may */
 static unsigned char block[64 << 10];
 static struct udp_pcb *udp_out;
 
@@ -68,6 +69,22 @@ static err_t client_up(void *arg, struct tcp_pcb *pcb, err_t err)
 	return ERR_OK;
 }
 
+/* next has a connection send: the one that got its answer, or the one whose
+ * turn it is. */
+static void next(struct conn *done)
+{
+	struct conn *c = done;
+	done->got = 0;
+	if (T->conns > T->in_flight) {
+		c = &conns[turn];
+		turn = turn + 1 == T->conns ? 0 : turn + 1;
+	}
+	request(c);
+	if (c != done) { /* done's goes out when the input is done */
+		client.tcp_output(c->pcb);
+	}
+}
+
 static err_t client_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
 	struct conn *c = arg;
@@ -85,7 +102,7 @@ static err_t client_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t e
 	}
 	count++;
 	if (T->work == WORK_RR) {
-		request(c); /* goes out when the input is done */
+		next(c);
 		return ERR_OK;
 	}
 	client.tcp_arg(pcb, NULL);
@@ -272,7 +289,7 @@ static void begin(struct conn *c)
 int lwip_trial(struct trial *t)
 {
 	int64_t heap;
-	int i;
+	int i, begun;
 	T = t;
 	if (inst_open(t->mtu, t->fault, sizeof t->fault) != 0 || serve() != 0) {
 		return -1;
@@ -288,9 +305,11 @@ int lwip_trial(struct trial *t)
 		t->result = (double)(inst_heap(&client) + inst_heap(&server) - heap);
 		return 0;
 	}
-	for (i = 0; i < t->conns; i++) {
+	begun = t->work == WORK_RR && t->conns > t->in_flight ? t->in_flight : t->conns;
+	for (i = 0; i < begun; i++) {
 		begin(&conns[i]);
 	}
+	turn = begun;
 	if ((t->result = rate()) == 0) {
 		return fault("nothing was done in time");
 	}

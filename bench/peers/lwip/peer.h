@@ -11,6 +11,7 @@ struct trial {
 	int conns;
 	int size;        /* of a message, datagram or write */
 	int mtu;
+	int in_flight;   /* messages of WORK_RR under way at a time */
 	int64_t warm;    /* ns */
 	int64_t time;    /* ns */
 	int64_t timeout; /* ns that the set-up may take */
