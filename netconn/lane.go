@@ -29,7 +29,8 @@ type lane struct {
 
 	reqs    *ring.SPSC[message]    // producer: who holds mu
 	events  *ring.SPSC[message]    // consumer: who holds mu
-	returns *ring.SPSC[*pbuf.Pbuf] // freed buffers of app pools; likewise
+	returns *ring.SPSC[*pbuf.Pbuf] // freed buffers of pool; likewise
+	strays  strays                 // and those that another shard has freed
 
 	bell     ring.Flag // we to the shard: sound the alarm for an event that is wanted
 	wantBufs ring.Flag // we to the shard: a returned buffer is such an event, too
@@ -137,10 +138,10 @@ func (l *lane) takeReturns() bool {
 		if n == 0 {
 			break
 		}
-		l.giveHome(l.backs[:n])
+		l.pool.Return(l.backs[:n])
 		got += n
 	}
-	if l.net.strays.any.IsSet() {
+	if l.strays.any.IsSet() {
 		got += l.takeStrays()
 	}
 	if got > 0 && len(l.bufq) > 0 {
@@ -150,24 +151,6 @@ func (l *lane) takeReturns() bool {
 		}
 	}
 	return got > 0
-}
-
-// giveHome returns buffers to the pool; those of other lanes, which a shard got
-// that sends for another one, are left with the Net.
-func (l *lane) giveHome(ps []*pbuf.Pbuf) {
-	for len(ps) > 0 {
-		home := ps[0].Home()
-		n := 1
-		for n < len(ps) && ps[n].Home() == home {
-			n++
-		}
-		if home == l.app {
-			l.pool.Return(ps[:n])
-		} else {
-			l.net.addStrays(home, ps[:n])
-		}
-		ps = ps[n:]
-	}
 }
 
 // pending reports whether drain would find something that somebody waits for.

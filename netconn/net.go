@@ -23,7 +23,6 @@ type Net struct {
 	byPool   [pbuf.MaxPools]*lane
 	watchers sync.WaitGroup
 	turn     atomic.Uint32 // of the shards, for outgoing connections
-	strays   strays
 
 	mu      sync.Mutex
 	closed  bool
@@ -37,14 +36,6 @@ type socket interface {
 	Close() error
 	wake()  // makes those who wait look again
 	sweep() // see lane.sweep
-}
-
-// strays are freed buffers that came back on another lane than they left by: a
-// shard without a queue of its own sends through another one.
-type strays struct {
-	any ring.Flag
-	mu  sync.Mutex
-	ps  []*pbuf.Pbuf
 }
 
 // New makes the network of a group that has started. Close it before the group
@@ -125,9 +116,6 @@ func (n *Net) release() {
 // Group is the group that the network is of.
 func (n *Net) Group() *shard.Group { return n.group }
 
-// owns reports whether a pool is one of ours.
-func (n *Net) owns(pool uint8) bool { return n.byPool[pool] != nil }
-
 // next picks the shard of an outgoing connection.
 func (n *Net) next() *lane { return n.lanes[int(n.turn.Inc())%len(n.lanes)] }
 
@@ -163,39 +151,6 @@ func (n *Net) wakeInboxes() {
 	for _, s := range n.open() {
 		s.wake()
 	}
-}
-
-// addStrays keeps buffers of the lane with pool home.
-func (n *Net) addStrays(home uint8, ps []*pbuf.Pbuf) {
-	n.strays.mu.Lock()
-	n.strays.ps = append(n.strays.ps, ps...)
-	n.strays.any.Set()
-	n.strays.mu.Unlock()
-	if l := n.byPool[home]; l != nil && l.wantBufs.IsSet() {
-		l.alarm.ring() // its watcher takes them
-	}
-}
-
-// takeStrays returns the strays that are the lane's, and how many there were.
-func (l *lane) takeStrays() (n int) {
-	st := &l.net.strays
-	st.mu.Lock()
-	rest := st.ps[:0]
-	for i, p := range st.ps {
-		if p.Home() == l.app {
-			l.pool.Return(st.ps[i : i+1])
-			n++
-		} else {
-			rest = append(rest, p)
-		}
-	}
-	clear(st.ps[len(rest):])
-	st.ps = rest
-	if len(rest) == 0 {
-		st.any.Clear()
-	}
-	st.mu.Unlock()
-	return n
 }
 
 // Close ends the network: listeners and sockets are closed, connections that

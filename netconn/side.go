@@ -194,30 +194,28 @@ func (s *side) taken(p *pbuf.Pbuf) {
 // giveBack sends freed buffers of our application's pools home.
 func (s *side) giveBack() (work int) {
 	for id, ok := s.pool.NextForeign(0); ok; id, ok = s.pool.NextForeign(id + 1) {
-		if s.l.net.owns(id) {
-			work += s.giveBackTo(id)
+		switch to := s.l.net.byPool[id]; to {
+		case nil: // a shard's, or another application's
+		case s.l:
+			for n := s.pool.TakeForeign(id, s.backs[:]); n > 0; n = s.pool.TakeForeign(id, s.backs[:]) {
+				s.l.returns.PushBatch(s.backs[:n]) // there is room for all that the lane has
+				work += n
+			}
+			if s.l.wantBufs.IsSet() {
+				s.wake = true
+			}
+		default:
+			// Sent for a shard without a queue of its own.
+			for n := s.pool.TakeForeign(id, s.backs[:]); n > 0; n = s.pool.TakeForeign(id, s.backs[:]) {
+				to.addStrays(s.backs[:n])
+				work += n
+			}
 		}
 		if id == pbuf.MaxPools-1 {
 			break
 		}
 	}
-	if work != 0 && s.l.wantBufs.IsSet() {
-		s.wake = true
-	}
 	return work
-}
-
-func (s *side) giveBackTo(id uint8) (work int) {
-	for {
-		// The ring has room for every buffer there is; if it is full of those
-		// of other lanes, the rest waits here.
-		n := s.pool.TakeForeign(id, s.backs[:min(inBatch, s.l.returns.Free())])
-		if n == 0 {
-			return work
-		}
-		s.l.returns.PushBatch(s.backs[:n])
-		work += n
-	}
 }
 
 // callForHelp has the watcher drain the ring, whoever waits.

@@ -67,7 +67,7 @@ func (l *lane) blockForBuffers(w *waiter) {
 	if !l.wantBufs.IsSet() {
 		l.wantBufs.Set()
 	}
-	if !l.pending() && (!l.net.strays.any.IsSet() || l.takeStrays() == 0) {
+	if !l.pending() && (!l.strays.any.IsSet() || l.takeStrays() == 0) {
 		l.block(w)
 	}
 	i := slices.Index(l.bufq, w)
