@@ -44,6 +44,7 @@ type tcpShard struct {
 	asked       bool // the writer waits for any acknowledgement
 	discard     bool // drop what is received
 	shutdown    bool // FIN behind what is pending
+	accepted    bool // it is not in a listener's queue any more
 	closed      bool // the application has let go
 }
 
@@ -253,9 +254,7 @@ func (c *TCPConn) request(s *side, m *message) {
 	case opConnect:
 		c.connect(s)
 	case opAccepted:
-		if h.pcb != nil {
-			h.pcb.BacklogAccepted()
-		}
+		c.leaveQueue()
 	case opCredit:
 		h.asked = true
 		if h.reportable() {
@@ -278,6 +277,19 @@ func (c *TCPConn) request(s *side, m *message) {
 		}
 	case opClose:
 		c.close(s, m.last)
+	}
+}
+
+// leaveQueue: a connection from a listener has been accepted or closed.
+func (c *TCPConn) leaveQueue() {
+	h := &c.sh
+	if c.part == nil || h.accepted {
+		return
+	}
+	h.accepted = true
+	c.part.waiting--
+	if h.pcb != nil {
+		h.pcb.BacklogAccepted()
 	}
 }
 
@@ -369,6 +381,7 @@ func (c *TCPConn) close(s *side, reset bool) {
 	h := &c.sh
 	unread := h.unread > 0
 	h.closed = true
+	c.leaveQueue()
 	h.rx.FreeAll()
 	if h.pcb == nil {
 		c.release()

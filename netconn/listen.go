@@ -34,9 +34,10 @@ type listenPart struct {
 	err    error
 
 	// The shard's half.
-	pcb  *stack.TCP
-	addr netip.AddrPort // as it was bound; with the event
-	fail error          // likewise
+	pcb     *stack.TCP
+	addr    netip.AddrPort // as it was bound; with the event
+	fail    error          // likewise
+	waiting int            // connections that nobody has accepted or closed yet
 }
 
 // Listen listens on an address, on every shard. network is "tcp" or "tcp4"; an
@@ -131,6 +132,9 @@ func (p *listenPart) request(s *side, m *message) {
 		if p.pcb != nil {
 			p.shut(s)
 		}
+		if p.waiting > 0 {
+			s.callForHelp(s.sh.Now()) // evAccept is drained, and finds the listener closed
+		}
 	}
 }
 
@@ -189,6 +193,7 @@ func tcpAccept(arg any, pcb *stack.TCP, _ error) error {
 	c.part = p
 	c.adopt(pcb)
 	pcb.BacklogDelayed(p.pcb)
+	p.waiting++
 	c.opened()
 	return nil
 }

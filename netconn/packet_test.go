@@ -200,8 +200,10 @@ func TestUDPErrors(t *testing.T) {
 	require.NoError(t, pc.SetDeadline(time.Now().Add(time.Millisecond)))
 	_, _, err = pc.ReadFrom(nil)
 	opErr(t, err, "read", os.ErrDeadlineExceeded)
-	_, err = pc.WriteTo([]byte("x"), to)
-	opErr(t, err, "write", os.ErrDeadlineExceeded)
+	soon(t, func() bool {
+		_, err := pc.WriteTo([]byte("x"), to)
+		return errors.Is(err, os.ErrDeadlineExceeded)
+	}, "the deadline of writes, which has a timer of its own")
 	require.NoError(t, pc.SetDeadline(time.Time{}))
 	done := make(chan error, 1)
 	go func() {
@@ -313,7 +315,7 @@ func TestUDPAllocatesNothing(t *testing.T) {
 	for range 20 {
 		exchange()
 	}
-	if n := testing.AllocsPerRun(200, exchange); !raceEnabled {
+	if n := testing.AllocsPerRun(200, exchange); !instrumented {
 		require.Zero(t, n)
 	}
 	require.NoError(t, client.Close())

@@ -1,0 +1,5 @@
+//go:build !race && !pbufdebug
+
+package netconn_test
+
+const instrumented = false
