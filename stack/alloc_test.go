@@ -32,7 +32,7 @@ func allocates(fn func()) float64 {
 // receive puts a frame into the stack without an allocation of the test's own.
 func (h *host) receive(ps []*pbuf.Pbuf, frames ...[]byte) {
 	for i, b := range frames {
-		p := h.pool.Alloc(pbuf.LayerRaw, len(b), pbuf.KindRAM)
+		p := h.pool.Alloc(pbuf.LayerLink, len(b), pbuf.KindRAM)
 		copy(p.Payload(), b)
 		ps[i] = p
 	}

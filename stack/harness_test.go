@@ -94,12 +94,17 @@ func (h *host) mayDrop(rs ...DropReason) {
 	}
 }
 
+// rxFlags have no business in a packet that is sent.
+const rxFlags = pbuf.RxHash | pbuf.RxTime | pbuf.RxVLAN | pbuf.RxIPCsumGood | pbuf.RxIPCsumBad | pbuf.RxL4CsumGood |
+	pbuf.RxL4CsumBad | pbuf.RxLRO | pbuf.LinkBroadcast | pbuf.LinkMulticast
+
 // output is the port: it copies the frames and frees them, as DMA would.
 func (h *host) output(ps []*pbuf.Pbuf) int {
 	if h.stall {
 		return 0
 	}
 	for _, p := range ps {
+		require.Zero(h.t, p.Flags&rxFlags, "flags of its reception: %v", p.Flags)
 		b := make([]byte, p.TotLen())
 		p.CopyPartial(b, 0)
 		p.Free()
@@ -112,10 +117,11 @@ func (h *host) output(ps []*pbuf.Pbuf) int {
 	return len(ps)
 }
 
-// packet copies bytes to a packet of the host's pool, a chain if they are many.
+// packet copies bytes to a packet of the host's pool, a chain if they are many,
+// with headroom in front, as receive buffers have it.
 func (h *host) packet(b []byte) *pbuf.Pbuf {
 	h.t.Helper()
-	p := h.pool.Alloc(pbuf.LayerRaw, len(b), pbuf.KindPool)
+	p := h.pool.Alloc(pbuf.LayerLink, len(b), pbuf.KindPool)
 	require.NotNil(h.t, p)
 	require.NoError(h.t, p.Take(b))
 	return p

@@ -87,7 +87,7 @@ func (s *Stack) icmpError(nif *Netif, p *pbuf.Pbuf, typ, code uint8, rest uint32
 // broadcast, a fragment other than the first, or one whose source is no single
 // host.
 func (s *Stack) icmpErrorAllowed(nif *Netif, p *pbuf.Pbuf, h *header.IPv4) bool {
-	if p.Flags&(flagGroup|pbuf.LinkBroadcast|pbuf.LinkMulticast) != 0 || h.FragOffset() != 0 {
+	if p.Flags&(pbuf.LinkBroadcast|pbuf.LinkMulticast) != 0 || h.FragOffset() != 0 {
 		return false
 	}
 	src, dst := h.Src(), h.Dst()

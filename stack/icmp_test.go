@@ -16,7 +16,9 @@ const echoRest = 0x1234_0007 // identifier, sequence number
 func TestICMP_RFC1122_3_2_2_6_Echo(t *testing.T) {
 	for _, n := range []int{0, 1, 56, 1472} {
 		h := newHost(t, hostConfig{})
-		h.in(ipv4{tos: 0x20, ttl: 9}.icmp(header.ICMPv4Echo, 0, echoRest, pattern(n)))
+		p := h.packet(ipv4{tos: 0x20, ttl: 9}.icmp(header.ICMPv4Echo, 0, echoRest, pattern(n)))
+		p.Flags |= pbuf.RxHash | pbuf.RxTime
+		h.inPackets(p)
 		f := h.one()
 		require.Equal(t, header.ICMPv4EchoReply, f.icmp.Type())
 		require.Equal(t, uint32(echoRest), f.icmp.Rest())
@@ -74,7 +76,8 @@ func TestICMP_RFC1122_3_2_2_6_GroupsGetNoEcho(t *testing.T) {
 		b := ipv4{dst: netip.MustParseAddr(a)}.icmp(header.ICMPv4Echo, 0, echoRest, nil)
 		h.in(etherTo(header.Broadcast, header.EtherTypeIPv4, b[header.EthernetLen:]))
 	}
-	h.dropped(DropICMPIgnored, 2)
+	h.in(ipv4{dst: netip.MustParseAddr("198.18.0.255")}.icmp(header.ICMPv4Echo, 0, echoRest, nil)) // to our MAC
+	h.dropped(DropICMPIgnored, 3)
 	h.none()
 }
 
@@ -225,6 +228,33 @@ func TestICMP_ErrorsReachTCP(t *testing.T) {
 	require.ErrorIs(t, got, ErrRefused)
 }
 
+func TestICMP_RFC1191_4_MTUReachesTCP(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	pcb := h.NewTCP()
+	require.NoError(t, pcb.Connect(ap(peerIP, 80), nil))
+	syn := h.one().tcp
+	f := header.TCPFields{SrcPort: 80, DstPort: syn.SrcPort(), Ack: syn.Seq().Add(1), Flags: header.TCPSyn | header.TCPAck, Window: 60000}
+	h.in(ipv4{}.tcp(f, []byte{2, 4, 5, 180}, nil))
+	require.NoError(t, pcb.Write(pattern(1400), 0))
+	require.NoError(t, pcb.Output())
+	fs := h.take()
+	require.Len(t, fs, 2) // ACK, data
+	h.in(quoteOf(fs[1], header.ICMPv4DstUnreachable, header.ICMPv4FragNeeded, 800, 28))
+	require.Equal(t, 760, pcb.MSS())
+	pcb.Abort()
+	h.take()
+}
+
+func TestICMPError_RFC1122_3_2_1_3_SourceIsTheAddressAsked(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	second := netip.MustParsePrefix("198.18.0.50/24")
+	require.NoError(t, h.nif.AddAddr(second))
+	h.take()
+	h.in(ipv4{dst: second.Addr()}.udp(1, 2, nil))
+	require.Equal(t, hdr(second.Addr()), h.one().ip.Src())
+	h.dropped(DropUDPNoPort, 1)
+}
+
 // TestICMPError_RFC1122_3_2_2_WhenNotToSend: no error about …
 func TestICMPError_RFC1122_3_2_2_WhenNotToSend(t *testing.T) {
 	closed := func(p ipv4) []byte { return p.udp(1, 2, pattern(20)) }
@@ -233,8 +263,9 @@ func TestICMPError_RFC1122_3_2_2_WhenNotToSend(t *testing.T) {
 		frames [][]byte
 		drop   DropReason
 	}{
-		"a directed broadcast": {[][]byte{broadcast(closed(ipv4{dst: netip.MustParseAddr("198.18.0.255")}))}, DropUDPNoPort},
-		"a broadcast":          {[][]byte{broadcast(closed(ipv4{dst: netip.MustParseAddr("255.255.255.255")}))}, DropUDPNoPort},
+		"a directed broadcast":   {[][]byte{broadcast(closed(ipv4{dst: netip.MustParseAddr("198.18.0.255")}))}, DropUDPNoPort},
+		"a broadcast to our MAC": {[][]byte{closed(ipv4{dst: netip.MustParseAddr("198.18.0.255")})}, DropUDPNoPort},
+		"a broadcast":            {[][]byte{broadcast(closed(ipv4{dst: netip.MustParseAddr("255.255.255.255")}))}, DropUDPNoPort},
 		"no source": {[][]byte{broadcast(closed(ipv4{src: netip.IPv4Unspecified(), dst: netip.MustParseAddr("255.255.255.255")}))},
 			DropUDPNoPort},
 		"a source of class E": {[][]byte{closed(ipv4{src: netip.MustParseAddr("250.1.1.1")})}, DropUDPNoPort},

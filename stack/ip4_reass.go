@@ -270,7 +270,8 @@ func (s *Stack) reassRemove(d *datagram) {
 }
 
 // reassTimer drops the datagrams whose time is up. If the first fragment is
-// there, its sender is told (RFC 1122 3.3.2, RFC 792: code 1).
+// there, its sender is told (RFC 1122 3.3.2, RFC 792: code 1); icmpError sends
+// nothing about others.
 func (s *Stack) reassTimer() {
 	for d := s.reass.oldest; d != nil; d = s.reass.oldest {
 		if s.now < d.deadline {
@@ -278,9 +279,7 @@ func (s *Stack) reassTimer() {
 			return
 		}
 		s.stats.IP.ReasmTimeout++
-		if p := d.frags.Head(); p != nil && pbuf.CB[fragRange](p).start == 0 {
-			s.icmpError(d.nif, p, header.ICMPv4TimeExceeded, header.ICMPv4ReassemblyExceeded, 0)
-		}
+		s.icmpError(d.nif, d.frags.Head(), header.ICMPv4TimeExceeded, header.ICMPv4ReassemblyExceeded, 0)
 		s.reassDiscard(d, DropIPFragTimeout)
 	}
 }

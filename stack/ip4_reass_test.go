@@ -127,6 +127,7 @@ func TestReass_RFC5722_3_Overlaps(t *testing.T) {
 		"same end":       {frag(0, 16, true), frag(8, 16, true)},
 		"past the end":   {frag(64, 100, false), frag(96, 104, true)},
 		"two ends":       {frag(64, 100, false), frag(64, 96, false)},
+		"two ends apart": {frag(64, 100, false), frag(200, 208, false)},
 		"end before":     {frag(64, 128, true), frag(8, 60, false)},
 		"end is no end":  {frag(80, 160, true), frag(80, 160, false)},
 		"beyond the end": {frag(64, 100, false), frag(200, 208, true)},
@@ -273,6 +274,29 @@ func TestReass_RxFlagsOfAFragment(t *testing.T) {
 	}
 	h.inPackets(ps...)
 	h.dropped(DropUDPChecksum, 1)
+}
+
+// TestReass_TCPSegmentReachesItsConnection: whatever hash the NIC gave its parts.
+func TestReass_TCPSegmentReachesItsConnection(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	pcb := h.NewTCP()
+	opened := false
+	require.NoError(t, pcb.Connect(ap(peerIP, 80), func(_ any, _ *TCP, err error) error { opened = true; return err }))
+	syn := h.one().tcp
+	f := header.TCPFields{SrcPort: 80, DstPort: syn.SrcPort(), Ack: syn.Seq().Add(1), Flags: header.TCPSyn | header.TCPAck, Window: 1000}
+	whole := ipv4{}.tcp(f, nil, nil)[header.EthernetLen+header.IPv4Len:]
+	var ps []*pbuf.Pbuf
+	for _, b := range (ipv4{proto: header.ProtoTCP}).cut(whole, 8) {
+		p := h.packet(b)
+		p.Flags |= pbuf.RxHash
+		p.Hash = 1
+		ps = append(ps, p)
+	}
+	h.inPackets(ps...)
+	require.True(t, opened)
+	require.NotNil(t, h.one().tcp)
+	pcb.Abort()
+	h.take()
 }
 
 func TestReass_SharedFragment(t *testing.T) {

@@ -376,3 +376,13 @@ func TestIP4_LinkLayerDownDropsBothWays(t *testing.T) {
 	h.ethernetOutput(h.nif, p, scriptPeer, header.EtherTypeIPv4)
 	h.dropped(DropNetifDown, 2)
 }
+
+func TestIP4_RFC9293_3_9_2_3_SegmentsToGroups(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	syn := header.TCPFields{SrcPort: 1, DstPort: 80, Flags: header.TCPSyn}
+	for _, dst := range []string{"198.18.0.255", "255.255.255.255"} {
+		h.in(ipv4{dst: netip.MustParseAddr(dst)}.tcp(syn, nil, nil))
+	}
+	h.dropped(DropTCPBadDest, 2)
+	h.none()
+}

@@ -209,3 +209,12 @@ func TestLocal_BroadcastOfAnotherInterface(t *testing.T) {
 	require.Empty(t, k.got)
 	h.dropped(DropIPNotForUs, 1)
 }
+
+func TestNetif_NothingIsQueuedAfterClose(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	h.Close()
+	require.False(t, h.nif.Up())
+	h.ethernetOutput(h.nif, h.data(1), scriptPeer, header.EtherTypeIPv4)
+	h.dropped(DropNetifDown, 1)
+	require.True(t, h.pool.Full())
+}

@@ -177,6 +177,26 @@ func TestUDP_Send(t *testing.T) {
 	require.Equal(t, uint8(64), h.one().ip.TTL())
 }
 
+// TestUDP_EchoOfFragments: the answer is cut where the question was, and its
+// checksum is that of the whole.
+func TestUDP_EchoOfFragments(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	u := h.NewUDP()
+	require.NoError(t, u.Bind(ap(userIP, 7)))
+	u.SetRecv(func(_ any, u *UDP, p *pbuf.Pbuf, from netip.AddrPort) { require.NoError(t, u.SendTo(p, from)) })
+	h.in(ipv4{proto: header.ProtoUDP}.cut(ipv4{}.udpBody(4000, 7, pattern(4000)), 1480)...)
+	b := join(t, h.take(), 1500)
+	require.Equal(t, pattern(4000), b[header.UDPLen:])
+	sum := header.PseudoHeader(hdr(userIP), hdr(peerIP), header.ProtoUDP, uint32(len(b)))
+	require.Equal(t, uint16(0xffff), header.Checksum(b, sum))
+}
+
+func TestUDP_MulticastNeedsNoPermission(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	require.NoError(t, h.sendUDP(netip.MustParseAddr("224.1.2.3"), 1))
+	require.NotNil(t, h.one().udp)
+}
+
 // TestUDP_EchoInPlace: what was received can be sent as it is.
 func TestUDP_EchoInPlace(t *testing.T) {
 	h := newHost(t, hostConfig{})
@@ -310,6 +330,15 @@ func TestUDP_ConnectAndDisconnect(t *testing.T) {
 	require.ErrorIs(t, u.Send(h.data(5)), ErrConn)
 	h.in(ipv4{src: otherIP}.udp(4000, 53, nil))
 	require.Len(t, b.got, 2)
+
+	w := h.NewUDP()
+	require.NoError(t, w.Bind(ap(userIP, 99)))
+	require.NoError(t, w.Connect(ap(peerIP, 4000)))
+	wBox := collect(w)
+	h.in(ipv4{}.udp(4001, 99, nil), ipv4{src: otherIP}.udp(4000, 99, nil), ipv4{}.udp(4000, 99, nil))
+	require.Len(t, wBox.got, 1)
+	h.dropped(DropUDPNoPort, 3)
+	h.take()
 
 	v := h.NewUDP()
 	require.NoError(t, v.Connect(ap(peerIP, 4000)))
