@@ -21,6 +21,18 @@ export GOFLAGS
 # ip, nginx, ethtool lie where an ordinary user's PATH doesn't look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
+# `make peers`: runs of each trial, how long one measures, which works (a
+# pattern; default all), whether only to show that it works, where to write the
+# figures, and whether to write docs/performance.md and its chart.
+RUNS   ?= 5
+TRIAL  ?= 1s
+WORKS  ?=
+SHORT  ?=
+JSON   ?=
+UPDATE ?=
+# Peers whose libraries are there.
+PEERS_TAGS = $(shell { [ ! -e /usr/include/lwip/lwip/init.h ] || echo lwip; ! pkg-config --exists libdpdk || echo dpdk; } | paste -sd,)
+
 # `make run` passes these on.
 RUNFLAGS ?=
 
@@ -41,7 +53,7 @@ PARALLEL = $(filter-out $(SERIAL),$(ALL))
 RACE     = $(call packages,ring port shard netconn affinity)
 DEBUG    = $(call packages,pbuf stack)
 
-.PHONY: help deps build run test unit serial debug race bench fuzz lint lint-light clean
+.PHONY: help deps build run test unit serial debug race bench peers peers-test fuzz lint lint-light clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +68,7 @@ build: ## build all packages, and the generator as bin/shardgen
 run: build ## run bulk, rr, cps and udp on the in-memory wire (COREMASK, DURATION)
 	bin/shardgen demo --coremask $(COREMASK) --duration $(DURATION) $(RUNFLAGS)
 
-test: deps lint-light build unit serial debug race ## everything that CI runs
+test: deps lint-light build unit serial debug race peers-test ## everything that CI runs
 
 unit: ## tests that need nothing of the machine
 	$(GO) test -count=1 -timeout 5m $(PARALLEL)
@@ -72,6 +84,16 @@ race: ## tests of what more than one thread touches, with the race detector
 
 bench: ## run the benchmarks (COREMASK, BENCH)
 	$(GO) test -run '^$$' -bench '$(BENCH)' ./bench -args -coremask $(COREMASK)
+
+peers: deps ## compare with gVisor, Linux, lwIP and DPDK (RUNS, TRIAL, WORKS, SHORT=1, JSON=FILE, UPDATE=1)
+	cd bench/peers && $(GO) build -tags '$(PEERS_TAGS)' -o ../../bin/peers .
+	bin/peers -runs $(RUNS) -time $(TRIAL) -works '$(WORKS)' $(if $(SHORT),-short) \
+	  $(if $(JSON),-json '$(JSON)') $(if $(UPDATE),-docs docs)
+
+peers-test: deps ## vet and test the comparison with peers, briefly
+	cd bench/peers && $(GO) vet ./...
+	cd bench/peers && $(GO) vet -tags '$(PEERS_TAGS)' ./...
+	cd bench/peers && $(GO) test -count=1 -timeout 5m -tags '$(PEERS_TAGS)' ./...
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@.ci/fuzz $(FUZZTIME)

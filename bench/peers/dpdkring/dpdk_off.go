@@ -5,4 +5,4 @@ package dpdkring
 import "github.com/shardstack/shardstack/bench/peers/work"
 
 // Run says that DPDK was left out.
-func Run(*work.Spec) (float64, error) { return 0, work.NA("built without the tag dpdk") }
+func Run(*work.Spec) (float64, error) { return 0, work.Missing("built without the tag dpdk") }

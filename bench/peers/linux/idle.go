@@ -13,12 +13,18 @@ import (
 )
 
 // idle gives the memory of one end of a connection: what the kernel's slabs
-// grew by for s.Conns of them, both ends counted.
+// grew by for s.Conns of them, or as many as descriptors allow, both ends
+// counted.
 func idle(s *work.Spec, v *veth) (float64, error) {
 	var ln int
 	if err := v.server.in(func() (err error) { ln, err = newListener(port); return err }); err != nil {
 		return 0, err
 	}
+	limit, err := descriptors()
+	if err != nil {
+		return 0, err
+	}
+	n := min(s.Conns, limit/2)
 	before, err := slab()
 	if err != nil {
 		return 0, err
@@ -30,7 +36,7 @@ func idle(s *work.Spec, v *veth) (float64, error) {
 		}
 	}()
 	err = v.client.in(func() error {
-		for i := range s.Conns {
+		for i := range n {
 			fd, err := newConn(i/32768, port)
 			if err != nil {
 				return err
@@ -53,7 +59,7 @@ func idle(s *work.Spec, v *veth) (float64, error) {
 		return 0, err
 	}
 	after, err := slab()
-	return float64(after-before) / float64(2*s.Conns), err
+	return float64(after-before) / float64(2*n), err
 }
 
 // slab gives the bytes in all of the kernel's slabs.
@@ -70,5 +76,5 @@ func slab() (int64, error) {
 			return kb << 10, err
 		}
 	}
-	return 0, work.NA("/proc/meminfo has no Slab line")
+	return 0, work.Missing("/proc/meminfo has no Slab line")
 }

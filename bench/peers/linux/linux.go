@@ -16,9 +16,6 @@ func Run(s *work.Spec) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := raise(2*s.Conns + 1024); err != nil {
-		return 0, work.NA("%d connections need as many descriptors: %v", s.Conns, err)
-	}
 	work.QuietGC()
 	switch s.Work {
 	case work.NetRR, work.NetBulk:
@@ -36,15 +33,17 @@ func Run(s *work.Spec) (float64, error) {
 	if s.Conns == 1 && s.Work == work.RR {
 		cores = cores[:1]
 	}
-	// The pinned threads never yield: this goroutine needs a P of its own.
-	runtime.GOMAXPROCS(len(cores) + 1)
-	var stop atomic.Bool
-	defer stop.Store(true)
-	counts := make([]work.Counter, len(cores))
-	loops, err := newLoops(v, cores, &stop, counts)
+	limit, err := descriptors()
 	if err != nil {
 		return 0, err
 	}
+	// Each connection has both its ends in one loop.
+	n := max(len(cores), (2*s.Conns+limit-1)/limit)
+	// The pinned threads never yield: this goroutine needs a P of its own.
+	runtime.GOMAXPROCS(n + 1)
+	var stop atomic.Bool
+	defer stop.Store(true)
+	loops, counts := newLoops(v, cores, n, &stop)
 	if err := do(s, loops); err != nil {
 		return 0, err
 	}

@@ -24,17 +24,13 @@ type loop struct {
 	count  *work.Counter
 }
 
-// newLoops makes a loop a core.
-func newLoops(v *veth, cores []int, stop *atomic.Bool, counts []work.Counter) ([]*loop, error) {
-	var ls []*loop
-	for i, core := range cores {
-		ep, err := unix.EpollCreate1(0)
-		if err != nil {
-			return nil, err
-		}
-		ls = append(ls, &loop{v: v, core: core, port: port + i, ep: ep, stop: stop, count: &counts[i]})
+// newLoops makes n loops, on the cores in turn.
+func newLoops(v *veth, cores []int, n int, stop *atomic.Bool) (ls []*loop, counts []work.Counter) {
+	counts = make([]work.Counter, n)
+	for i := range n {
+		ls = append(ls, &loop{v: v, core: cores[i%len(cores)], port: port + i, stop: stop, count: &counts[i]})
 	}
-	return ls, nil
+	return ls, counts
 }
 
 // add has ready called when one of the events comes; level-triggered.
@@ -62,14 +58,33 @@ func (l *loop) step() {
 	}
 }
 
-// thread is the calling goroutine's for good: on its core, in the clients'
-// namespace.
-func (l *loop) thread() error {
+// thread makes the calling goroutine's thread the loop's for good: on its core,
+// in the clients' namespace, with a table of descriptors of its own, as the
+// limit on descriptors is one on each table.
+func (l *loop) thread() (err error) {
 	runtime.LockOSThread()
 	if err := affinity.Pin(l.core); err != nil {
 		return err
 	}
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		return err
+	}
+	if l.ep, err = unix.EpollCreate1(0); err != nil {
+		return err
+	}
 	return unix.Setns(int(l.v.client.f.Fd()), unix.CLONE_NEWNET)
+}
+
+// asServer runs fn on the loop's thread in the servers' namespace.
+func (l *loop) asServer(fn func() error) error {
+	if err := unix.Setns(int(l.v.server.f.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	err := fn()
+	if e := unix.Setns(int(l.v.client.f.Fd()), unix.CLONE_NEWNET); err == nil {
+		err = e
+	}
+	return err
 }
 
 // start runs begin on the loop's thread and then round until it is to stop. It

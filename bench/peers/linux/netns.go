@@ -57,7 +57,7 @@ func newSpace() (s space, err error) {
 		defer close(done)
 		runtime.LockOSThread()
 		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			err = work.NA("a network namespace needs root: %v", err)
+			err = work.Missing("a network namespace needs root: %v", err)
 			return
 		}
 		s.f, err = os.Open("/proc/thread-self/ns/net")
@@ -137,7 +137,7 @@ func run(name string, args ...string) error {
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
 		if _, ok := err.(*exec.ExitError); !ok {
-			return work.NA("%s: %v", name, err)
+			return work.Missing("%s: %v", name, err)
 		}
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
 	}

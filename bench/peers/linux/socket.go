@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shardstack/shardstack/bench/peers/work"
 )
 
 const backlog = 65536
@@ -46,13 +48,20 @@ func newConn(i, port int) (int, error) {
 
 func noDelay(fd int) { _ = unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_NODELAY, 1) }
 
-// raise lets the process have n sockets.
-func raise(n int) error {
-	lim := unix.Rlimit{Cur: uint64(n), Max: uint64(n)}
-	var now unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err == nil && now.Cur >= lim.Cur {
-		return nil
+// descriptors raises the limit as far as it may be, and gives how many sockets
+// a thread may have.
+func descriptors() (int, error) {
+	const others = 256 // descriptors that aren't sockets
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, err
 	}
-	lim.Max = max(lim.Max, now.Max)
-	return unix.Setrlimit(unix.RLIMIT_NOFILE, &lim)
+	lim.Cur = lim.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, err
+	}
+	if lim.Max < 2*others {
+		return 0, work.Missing("only %d descriptors are allowed", lim.Max)
+	}
+	return int(min(lim.Max, 1<<20)) - others, nil
 }

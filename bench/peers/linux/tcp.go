@@ -9,7 +9,7 @@ import (
 // serve opens the loop's port and gives each connection to accepted.
 func (l *loop) serve(accepted func(fd int) error) error {
 	var fd int
-	if err := l.v.server.in(func() (err error) { fd, err = newListener(l.port); return err }); err != nil {
+	if err := l.asServer(func() (err error) { fd, err = newListener(l.port); return err }); err != nil {
 		return err
 	}
 	return l.add(fd, unix.EPOLLIN, func() {
@@ -122,7 +122,7 @@ func rr(s *work.Spec, loops []*loop) error {
 					l.step() // lets the server accept
 				}
 			}
-			for _, fd := range turns.Begin(fds, work.InFlight) {
+			for _, fd := range turns.Begin(fds, max(1, work.InFlight*len(s.Cores)/len(loops))) {
 				if err := l.request(fd, buf); err != nil {
 					return err
 				}

@@ -15,7 +15,7 @@ func datagrams(s *work.Spec, loops []*loop) error {
 	for _, l := range loops {
 		var in, out int
 		begin := func() error {
-			if err := l.v.server.in(func() (err error) {
+			if err := l.asServer(func() (err error) {
 				if in, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0); err != nil {
 					return err
 				}

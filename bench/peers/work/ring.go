@@ -18,7 +18,7 @@ const ringLap = 1 << 22
 // core, to consume, on the second; each moves the n pointers it is told to.
 func (s *Spec) HandOver(produce, consume func(n uint64)) (float64, error) {
 	if len(s.Cores) < 2 {
-		return 0, NA("needs two cores")
+		return 0, Missing("it needs two cores")
 	}
 	// The pinned threads never yield.
 	runtime.GOMAXPROCS(3)
