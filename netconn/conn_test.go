@@ -1,6 +1,7 @@
 package netconn_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -314,9 +315,7 @@ func TestConcurrentWritesStayWhole(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, got, writers*block*blocks)
 		for len(got) > 0 {
-			for _, x := range got[:block] {
-				require.Equal(t, got[0], x)
-			}
+			require.Equal(t, block, bytes.Count(got[:block], got[:1]))
 			got = got[block:]
 		}
 	})

@@ -45,7 +45,6 @@ type side struct {
 	holdMax  int
 	calledAt int64 // for help, the last time
 	stop     bool  // opStop has come
-	told     bool  // and evStopped was sent
 	in       [inBatch]message
 	backs    [inBatch]*pbuf.Pbuf
 }
@@ -86,7 +85,7 @@ func (s *side) Poll(now int64) (work int) {
 	if s.pool.ForeignLen() != 0 {
 		work += s.giveBack()
 	}
-	if s.held > s.holdMax && now-s.calledAt > helpEvery || s.l.events.Len() > s.l.events.Cap()/urgentPart {
+	if s.held > s.holdMax && now-s.calledAt > helpEvery {
 		s.callForHelp(now)
 	}
 	if s.wake {
@@ -126,7 +125,6 @@ func (s *side) tell(now int64) (work int) {
 		if !f.flush(s) {
 			s.blocked = true
 			if s.room == 0 {
-				s.callForHelp(now)
 				s.dirty = append(s.dirty, list[i:]...)
 				break
 			}
@@ -135,6 +133,9 @@ func (s *side) tell(now int64) (work int) {
 	}
 	clear(list[len(s.dirty):])
 	s.pushOut()
+	if s.room < s.l.events.Cap()/urgentPart {
+		s.callForHelp(now)
+	}
 	return before - s.room
 }
 
