@@ -12,6 +12,7 @@ import (
 	"github.com/shardstack/shardstack/bench/load"
 	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/shard"
+	"github.com/shardstack/shardstack/stack"
 )
 
 // bed is what a command runs on: a group of shards on a port, and with
@@ -169,12 +170,28 @@ func (b *bed) start() error {
 	return nil
 }
 
+// hangUp aborts the connections that are still open, so that peers hear of it.
+func (b *bed) hangUp() {
+	if b.group == nil {
+		return
+	}
+	_ = b.group.Do(func(s *shard.Shard) error { // of no use if the group has stopped
+		s.Stack().EachTCP(func(t *stack.TCP) {
+			if t.State() != stack.StateListen {
+				t.Abort()
+			}
+		})
+		return nil
+	})
+}
+
 // close stops what runs and gives everything back. Later calls do nothing.
 func (b *bed) close() error {
 	if b.closed {
 		return nil
 	}
 	b.closed = true
+	b.hangUp()
 	var errs []error
 	for _, g := range []*shard.Group{b.group, b.far} {
 		if g != nil {

@@ -147,13 +147,13 @@ func TestGeneratorsOnTheWire(t *testing.T) {
 	cores := corelist(t, 2)
 	for _, c := range []struct {
 		args string
-		ops  uint64 // exactly, 0: any
+		ops  uint64
 	}{
-		{"tcp --duration 200ms", 0},
-		{"tcp --duration 200ms --conns 50 --mtu 9000 --time-wait 1s", 0},
-		{"rr --duration 200ms", 0},
+		{"tcp --count 5k", 5000},
+		{"tcp --count 5k --conns 50 --mtu 9000 --time-wait 1s", 5000},
+		{"rr --count 20k", 20_000},
 		{"rr --count 5k --conns 100 --size 3000 --idle park", 5000},
-		{"rr --duration 300ms --rate 1000", 0},
+		{"rr --count 300 --rate 1000", 300},
 		{"cps --count 2000", 2000},
 		{"udp --count 1000 --rate 50k --size 1400", 1000},
 		{"udp --count 1000 --rate 50k --echo", 1000},
@@ -162,17 +162,15 @@ func TestGeneratorsOnTheWire(t *testing.T) {
 		{"exchange --size 3M --conns 3", 3},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			r := measureJSON(t, append(strings.Fields(c.args), cores, "--seed=7")...)
+			r := measureJSON(t, append(strings.Fields(c.args), cores, "--seed=7", "--duration=1m")...)
 			require.Equal(t, strings.Fields(c.args)[0], r.Command)
 			require.EqualValues(t, 7, r.Seed)
-			if c.ops != 0 {
-				require.Equal(t, c.ops, r.Totals.Operations)
-			}
-			require.NotZero(t, r.Totals.Operations)
+			require.Equal(t, c.ops, r.Totals.Operations)
 			require.Zero(t, r.Totals.Failed+r.Totals.Errors, r.Problems)
 			require.Len(t, r.Shards, 1)
 			require.Len(t, r.Server.Shards, 1)
-			if max(r.Shards[0].MaxGap, r.Server.Shards[0].MaxGap) < 100e6 { // or else timers may have run out
+			// A machine that is too busy lets retransmission timers run out.
+			if r.TCP.Timeouts+r.Server.TCP.Timeouts == 0 {
 				require.Empty(t, r.Drops)
 				require.Empty(t, r.Server.Drops)
 				require.Zero(t, r.TCP.Retransmits+r.Server.TCP.Retransmits)
@@ -211,24 +209,26 @@ func TestNothingSucceeds(t *testing.T) {
 	require.Regexp(t, `[1-9][0-9,]* failed`, stdout) // the report comes all the same
 }
 
-func TestInterruptEndsInOrder(t *testing.T) {
+func TestEndIsInOrder(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(300*time.Millisecond, cancel)
-	var out, log bytes.Buffer
-	code := run(ctx, []string{"rr", "--duration=0", "--interval=100ms", corelist(t, 2)}, &out, &log)
-	require.Equal(t, exitOK, code, log.String())
+	defer cancel()
+	var out, log lockedBuffer
+	code := make(chan int, 1)
+	args := []string{"rr", "--duration=0", "--interval=50ms", corelist(t, 2)}
+	go func() { code <- run(ctx, args, &out, &log) }()
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "transactions/s") }, waitLimit, waitStep)
+	cancel()
+	require.Equal(t, exitOK, <-code, log.String())
 	for _, want := range []string{"transactions", "latency", "p99.9", "shard  core", "server"} {
 		require.Contains(t, out.String(), want)
 	}
-	require.Contains(t, log.String(), "transactions/s") // the live line
-	require.NotContains(t, out.String(), "drops")
 }
 
 func TestDemoMeasuresAllFour(t *testing.T) {
 	begin := time.Now()
-	code, stdout, stderr := shardgen(t, "demo", "--duration=2s", "--json", "--interval=0", corelist(t, 2))
+	code, stdout, stderr := shardgen(t, "demo", "--duration=4s", "--json", "--interval=0", corelist(t, 2))
 	require.Equal(t, exitOK, code, stderr)
-	require.Greater(t, time.Since(begin), time.Second)
+	require.Greater(t, time.Since(begin), 3*time.Second)
 	var d demoReport
 	require.NoError(t, json.Unmarshal([]byte(stdout), &d))
 	require.Len(t, d.Runs, 4)
@@ -237,9 +237,9 @@ func TestDemoMeasuresAllFour(t *testing.T) {
 		require.NotZero(t, d.Runs[i].Rates.Operations)
 		require.NotZero(t, d.Runs[i].Rates.BitsOut)
 	}
-	code, stdout, stderr = shardgen(t, "demo", "--duration=1s", "--interval=0", corelist(t, 2))
-	require.Equal(t, exitOK, code, stderr)
+	var text strings.Builder
+	require.NoError(t, d.text(&text))
 	for _, want := range []string{"writes/s", "transactions/s", "connections/s", "datagrams/s", "s in all"} {
-		require.Contains(t, stdout, want)
+		require.Contains(t, text.String(), want)
 	}
 }

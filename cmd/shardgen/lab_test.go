@@ -141,7 +141,8 @@ func (l *lab) inside(f func() error) error {
 }
 
 // listen opens a listener of the kernel's in the namespace and gives each
-// connection to serve on a goroutine of its own.
+// connection to serve on a goroutine of its own. At the end of the test all are
+// closed: a peer whose device is gone never says so.
 func (l *lab) listen(port string, serve func(c net.Conn)) {
 	l.t.Helper()
 	// The address is there once a device is: listen on all.
@@ -150,6 +151,8 @@ func (l *lab) listen(port string, serve func(c net.Conn)) {
 		ln, err = net.Listen("tcp4", ":"+port)
 		return err
 	}))
+	var mu sync.Mutex
+	open := map[net.Conn]bool{}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -157,14 +160,25 @@ func (l *lab) listen(port string, serve func(c net.Conn)) {
 			if err != nil {
 				return
 			}
+			mu.Lock()
+			open[c] = true
+			mu.Unlock()
 			wg.Go(func() {
-				defer c.Close()
 				serve(c)
+				mu.Lock()
+				delete(open, c)
+				mu.Unlock()
+				_ = c.Close()
 			})
 		}
 	})
 	l.t.Cleanup(func() {
 		_ = ln.Close()
+		mu.Lock()
+		for c := range open {
+			_ = c.Close()
+		}
+		mu.Unlock()
 		wg.Wait()
 	})
 }
