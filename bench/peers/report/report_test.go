@@ -70,6 +70,9 @@ func TestJSONLeavesOutWhatIsMissing(t *testing.T) {
 func TestSVGIsWellFormed(t *testing.T) {
 	svg := table().SVG()
 	require.Contains(t, string(svg), "a &lt;machine&gt;")
+	for _, tick := range []string{">×0.1<", ">×1<", ">×10<", ">×100<"} {
+		require.Contains(t, string(svg), tick)
+	}
 	require.Equal(t, 2, bytes.Count(svg, []byte(`height="10" class="a"/>`))-1, "a bar a ratio, and the legend's")
 	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
 		_, err := d.Token()

@@ -17,7 +17,8 @@ const (
 	groupGap   = 9
 	topRoom    = 64
 	bottomRoom = 30
-	leastRatio = 0.1
+
+	leastDecades = 1 // left of 1: a tenth is where bars end
 )
 
 var barClass = map[string]string{GVisor: "a", Linux: "b", LwIP: "c", RteRing: "d"}
@@ -75,8 +76,8 @@ type chart struct {
 // x is where a ratio lies.
 func (c *chart) x(ratio float64) float64 {
 	const room = chartWidth - labelWidth - rightRoom
-	left := -math.Log10(leastRatio)
-	return labelWidth + room*(math.Log10(max(ratio, leastRatio))+left)/(c.decades+left)
+	decade := max(math.Log10(ratio), -leastDecades)
+	return labelWidth + room*(decade+leastDecades)/(c.decades+leastDecades)
 }
 
 func (c *chart) text(x, y float64, class, s string) {
@@ -96,8 +97,8 @@ func (c *chart) legend() {
 
 // axis draws a line a decade.
 func (c *chart) axis(bottom int) {
-	for d := math.Log10(leastRatio); d <= c.decades; d++ {
-		class, v := "g", math.Pow(10, d)
+	for d := -leastDecades; d <= int(c.decades); d++ {
+		class, v := "g", math.Pow10(d)
 		if d == 0 {
 			class = "o"
 		}
