@@ -40,8 +40,8 @@ type Config struct {
 type ARPConfig struct {
 	// MaxAge of a dynamic entry. Default 5 min (lwIP).
 	MaxAge time.Duration
-	// QueueLen is how many packets wait for one address. Default 8
-	// (RFC 1122 2.3.2.2 wants at least 1).
+	// QueueLen is how many packets wait for one address. Default 64: the
+	// fragments of a long datagram find room (RFC 1122 2.3.2.2 wants 1).
 	QueueLen int
 	// Retries of a request, one second apart. Default 5.
 	Retries int
@@ -117,7 +117,7 @@ func def[T comparable](v *T, d T) {
 func (c *Config) setDefaults() {
 	def(&c.TTL, 64)
 	def(&c.ARP.MaxAge, 5*time.Minute)
-	def(&c.ARP.QueueLen, 8)
+	def(&c.ARP.QueueLen, 64)
 	def(&c.ARP.Retries, 5)
 	def(&c.ARP.Size, 1024)
 	def(&c.Reassembly.Timeout, 60*time.Second)

@@ -22,7 +22,7 @@ func TestConfig_ZeroIsTheDefault(t *testing.T) {
 	e.setDefaults()
 	require.Equal(t, d, e)
 	require.Equal(t, uint8(64), d.TTL)
-	require.Equal(t, ARPConfig{MaxAge: 5 * time.Minute, QueueLen: 8, Retries: 5, Size: 1024}, d.ARP)
+	require.Equal(t, ARPConfig{MaxAge: 5 * time.Minute, QueueLen: 64, Retries: 5, Size: 1024}, d.ARP)
 	require.Equal(t, 60*time.Second, d.Reassembly.Timeout)
 	require.Equal(t, 256<<10, d.TCP.RecvBuf)
 	require.Equal(t, uint16(32768), d.TCP.PortMin)
