@@ -87,7 +87,7 @@ bench: ## run the benchmarks (COREMASK, BENCH)
 
 peers: deps ## compare with gVisor, Linux, lwIP and DPDK (RUNS, TRIAL, WORKS, SHORT=1, JSON=FILE, UPDATE=1)
 	cd bench/peers && $(GO) build -tags '$(PEERS_TAGS)' -o ../../bin/peers .
-	bin/peers -runs $(RUNS) -time $(TRIAL) -works '$(WORKS)' $(if $(SHORT),-short) \
+	bin/peers -runs $(RUNS) -time $(TRIAL) -works '$(value WORKS)' $(if $(SHORT),-short) \
 	  $(if $(JSON),-json '$(JSON)') $(if $(UPDATE),-docs docs)
 
 peers-test: deps ## vet and test the comparison with peers, briefly
