@@ -10,10 +10,11 @@ import (
 const bulkSize = 64 << 10
 
 // bulk sends on each connection as fast as it takes it. With several
-// connections each core serves both ends of its share; a single one has its
-// writer on one core and its reader on another.
+// connections each core serves both ends of its share. A single one is faster
+// with its writer on one core and its reader on another, unless segments are
+// large.
 func bulk(s *work.Spec, loops []*loop) error {
-	if s.Conns == 1 && len(loops) > 1 {
+	if s.Conns == 1 && len(loops) > 1 && !s.Offload {
 		return split(s, loops[0], loops[1])
 	}
 	for i, l := range loops {
