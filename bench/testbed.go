@@ -140,8 +140,12 @@ func New(opt Options) (*Testbed, error) {
 // connections of each client shard.
 func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (cg, sg *shard.Group, err error) {
 	// Deep rings would cycle through more buffers than the second-level cache
-	// holds; pausing makes shallow ones lose nothing.
-	const depth = 512
+	// holds; pausing makes shallow ones lose nothing. Between two cores they
+	// have to be deeper, to bridge what the other one does meanwhile.
+	depth := 512
+	if tb.opt.Layout == Split {
+		depth = 2048
+	}
 	a, b, err := mem.New(mem.Config{Pause: true,
 		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
 		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
