@@ -170,7 +170,8 @@ func TestDebugControlBlockPointers(t *testing.T) {
 		b struct{ c float64 }
 		_ [0]*int
 	}
-	CB[good](p).b.c = 1
+	g := CB[good](p)
+	g.a[0], g.b.c = 1, 1
 	require.Contains(t, panics(t, func() { CB[struct{ x [1]*int }](p) }), "contains pointers")
 	require.Contains(t, panics(t, func() { CB[string](p) }), "contains pointers")
 	require.Contains(t, panics(t, func() { CB[error](p) }), "contains pointers")
