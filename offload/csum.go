@@ -31,21 +31,21 @@ const (
 // (FinishTx panics if it doesn't). For TCP and UDP the checksum field holds the
 // sum of the pseudo-header, not complemented.
 func FinishTx(p *pbuf.Pbuf, have Caps) {
-	todo := p.Flags & txCsumFlags &^ (pbuf.Flags(have&TxCsum) * pbuf.TxIPCsum)
-	if todo == 0 {
+	left := p.Flags & txCsumFlags &^ (pbuf.Flags(have&TxCsum) * pbuf.TxIPCsum)
+	if left == 0 {
 		return
 	}
-	p.Flags &^= todo
+	p.Flags &^= left
 	b := p.Payload()
 	l3, l4 := int(p.L2Len), int(p.L2Len)+int(p.L3Len)
-	if todo&pbuf.TxIPCsum != 0 {
+	if left&pbuf.TxIPCsum != 0 {
 		(*header.IPv4)(b[l3:]).FillChecksum(b[l3:l4])
 	}
 	switch {
-	case todo&pbuf.TxTCPCsum != 0:
+	case left&pbuf.TxTCPCsum != 0:
 		sum := L4Sum(p, l4, 0)
 		putSum(b, l4+tcpCsumOff, ^sum)
-	case todo&pbuf.TxUDPCsum != 0:
+	case left&pbuf.TxUDPCsum != 0:
 		// A sum that comes out as 0 is sent as all ones: 0 says that there is
 		// no checksum (RFC 768).
 		sum := L4Sum(p, l4, 0)
