@@ -164,6 +164,30 @@ func TestAdaptivePollsOnBeforeItSleeps(t *testing.T) {
 	}
 }
 
+// A shard whose spinning is limited sleeps, however long it is to poll on, until
+// the limit is taken back; a limit above Config.IdleSpin is none.
+func TestLimitSpin(t *testing.T) {
+	cfg := config(1)
+	cfg.IdleSpin = time.Hour
+	g := start(t, cfg)
+	s := g.Shards()[0]
+	for range 2 {
+		eventually(t, func() bool { return s.Snapshot().Loop.Rounds > 100 }, "it polls")
+		before := s.Snapshot().Loop.Sleeps
+		require.NoError(t, s.Do(func(s *Shard) { s.LimitSpin(time.Microsecond) }))
+		eventually(t, func() bool { return s.Snapshot().Loop.Sleeps > before }, "it sleeps")
+		require.NoError(t, s.Do(func(s *Shard) { s.LimitSpin(0) }))
+		require.NoError(t, s.Call(func(s *Shard) error {
+			before = s.n.Sleeps
+			s.LimitSpin(2 * time.Hour)
+			return nil
+		}))
+		rounds := s.Snapshot().Loop.Rounds
+		eventually(t, func() bool { return s.Snapshot().Loop.Rounds > rounds+1000 }, "it polls again")
+		require.Equal(t, before, s.Snapshot().Loop.Sleeps)
+	}
+}
+
 // A Poller's Next ends the sleep, without anyone waking the shard.
 func TestSleepEndsWhenAPollerIsDue(t *testing.T) {
 	cfg := config(1)

@@ -83,7 +83,7 @@ func (s *Shard) end() {
 
 // run polls until the group stops.
 func (s *Shard) run() {
-	policy, spin := s.g.cfg.Idle, int64(s.g.cfg.IdleSpin)
+	policy := s.g.cfg.Idle
 	s.busyAt = Now()
 	for !s.g.stopping.IsSet() {
 		now := Now()
@@ -94,7 +94,7 @@ func (s *Shard) run() {
 		}
 		switch {
 		case policy == Spin:
-		case policy == Park, now-s.busyAt >= spin:
+		case policy == Park, now-s.busyAt >= s.spin:
 			s.park()
 		}
 	}

@@ -128,7 +128,7 @@ func (g *Group) groupHasher() *rss.Hasher {
 
 // newShard makes a shard with its pool and stack, without ports.
 func (g *Group) newShard(id, core int) (*Shard, error) {
-	s := &Shard{g: g, id: id, core: core, burst: make([]*pbuf.Pbuf, g.cfg.Burst)}
+	s := &Shard{g: g, id: id, core: core, spin: int64(g.cfg.IdleSpin), burst: make([]*pbuf.Pbuf, g.cfg.Burst)}
 	pc := g.cfg.Pool
 	if pc.Name == "" {
 		pc.Name = "shard"

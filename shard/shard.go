@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"time"
+
 	"go.uber.org/atomic"
 
 	"github.com/shardstack/shardstack/header"
@@ -38,6 +40,7 @@ type Shard struct {
 
 	now      int64 // of the round
 	busyAt   int64 // of the last round with work
+	spin     int64 // how long after that an Adaptive shard polls on
 	prev     int64 // of the round before; 0: there was none, or a sleep
 	prevBusy bool
 	gap      int64 // longest time between rounds since the last snapshot
@@ -119,6 +122,17 @@ func (s *Shard) RemovePoller(p Poller) {
 		}
 	}
 	s.pollers = list
+}
+
+// LimitSpin makes an Adaptive shard poll on no longer than d when it is without
+// work, 0 for Config.IdleSpin. It is for a Poller that serves other threads of
+// the process when these have no core of their own: as long as the shard polls,
+// those do not run that would give it work.
+func (s *Shard) LimitSpin(d time.Duration) {
+	s.spin = int64(s.g.cfg.IdleSpin)
+	if d > 0 {
+		s.spin = min(s.spin, int64(d))
+	}
 }
 
 // OnStop has fn called once when the shard has ended its last round, on its
