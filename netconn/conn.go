@@ -246,8 +246,10 @@ func (c *TCPConn) usable() error {
 	return c.lane.usable()
 }
 
-// LocalAddr and RemoteAddr are the ends of the connection, as *net.TCPAddr.
-func (c *TCPConn) LocalAddr() net.Addr  { return net.TCPAddrFromAddrPort(c.local) }
+// LocalAddr is our end of the connection, a *net.TCPAddr.
+func (c *TCPConn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
+
+// RemoteAddr is the peer's end of the connection, a *net.TCPAddr.
 func (c *TCPConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
 
 // Shard is the ID of the shard that the connection lives on.
@@ -302,8 +304,8 @@ func (c *TCPConn) writeDeadline() {
 	c.lane.unlock()
 }
 
-// SetLinger(0) makes Close reset the connection; any other value lets it send
-// what was written, without waiting, which is the default.
+// SetLinger with 0 makes Close reset the connection; with any other value Close
+// lets it send what was written, without waiting, which is the default.
 func (c *TCPConn) SetLinger(sec int) error {
 	c.lane.lock()
 	err := c.usable()

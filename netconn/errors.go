@@ -114,7 +114,7 @@ func (e *ctxError) Unwrap() error { return e.err }
 
 // Is lets timeouts match os.ErrDeadlineExceeded, too.
 func (e *ctxError) Is(target error) bool {
-	return target == os.ErrDeadlineExceeded && e.Timeout() //nolint:errorlint // this is the method that errors.Is calls
+	return target == os.ErrDeadlineExceeded && e.Timeout()
 }
 
 // stopError is what everything fails with once the group has stopped.

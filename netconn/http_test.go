@@ -143,7 +143,10 @@ func TestHTTPHandlerSeesClientLeave(t *testing.T) {
 		<-entered
 		cancel()
 	}()
-	_, err = client.Do(req)
+	resp, err := client.Do(req)
+	if err == nil {
+		resp.Body.Close()
+	}
 	require.ErrorIs(t, err, context.Canceled)
 	select {
 	case <-left:

@@ -114,7 +114,8 @@ func (l *lane) kick() { l.sh.Wake() }
 
 // drain takes in everything that the shard has pushed and readies the
 // goroutines that waited for it. It reports whether there was anything.
-func (l *lane) drain() (any bool) {
+func (l *lane) drain() bool {
+	found := false
 	for {
 		n := l.events.PopBatch(l.in[:])
 		for i := range l.in[:n] {
@@ -122,12 +123,12 @@ func (l *lane) drain() (any bool) {
 			m.to.event(l, m)
 		}
 		clear(l.in[:n])
-		any = any || n > 0
+		found = found || n > 0
 		if n < len(l.in) {
 			break
 		}
 	}
-	return l.takeReturns() || any
+	return l.takeReturns() || found
 }
 
 // takeReturns brings buffers home and readies who waited for some.

@@ -14,12 +14,17 @@ import (
 // answer comes within it and a core is free to poll on: else the poller keeps
 // the very thread from running that it waits for. So no more goroutines poll
 // than the process has cores beside its shards, and a lane on which polling
-// was in vain leaves it for a while.
+// was in vain leaves it for a while. If the shards take all the cores, they do
+// not poll for long either (shard.LimitSpin).
 var spinners struct {
 	mu     sync.Mutex
 	groups map[*shard.Group]int // Nets on each
+	taken  int                  // cores of their shards
 	room   atomic.Int32         // how many more may spin
 }
+
+// crowdedSpin is how long shards poll that take all the cores.
+const crowdedSpin = 3 * time.Microsecond
 
 // addSpinGroup counts the cores of a group's shards as taken.
 func addSpinGroup(g *shard.Group) {
@@ -31,7 +36,7 @@ func addSpinGroup(g *shard.Group) {
 		s.room.Store(int32(runtime.NumCPU()))
 	}
 	if s.groups[g]++; s.groups[g] == 1 {
-		s.room.Sub(int32(len(g.Shards())))
+		takeCores(len(g.Shards()))
 	}
 }
 
@@ -42,7 +47,28 @@ func dropSpinGroup(g *shard.Group) {
 	defer s.mu.Unlock()
 	if s.groups[g]--; s.groups[g] == 0 {
 		delete(s.groups, g)
-		s.room.Add(int32(len(g.Shards())))
+		limitSpin(g, 0)
+		takeCores(-len(g.Shards()))
+	}
+}
+
+// takeCores counts n more cores as taken and tells all shards what that means.
+func takeCores(n int) {
+	s := &spinners
+	s.taken += n
+	s.room.Sub(int32(n))
+	limit := time.Duration(0)
+	if s.taken >= runtime.NumCPU() {
+		limit = crowdedSpin
+	}
+	for g := range s.groups {
+		limitSpin(g, limit)
+	}
+}
+
+func limitSpin(g *shard.Group, d time.Duration) {
+	for _, sh := range g.Shards() {
+		_ = sh.Do(func(sh *shard.Shard) { sh.LimitSpin(d) }) // ErrStopped: it polls no more
 	}
 }
 

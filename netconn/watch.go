@@ -33,8 +33,14 @@ func (l *lane) wakeAll() {
 // relieve returns the buffers of unread data to the shard, which runs out of
 // them: the data goes to the heap.
 func (l *lane) relieve() {
-	for c := l.conns; c != nil; c = c.app.next {
-		c.toHeap()
+	for c := l.conns; c != nil; {
+		next := c.app.next
+		if c.app.unread == 0 && !c.app.reading {
+			c.unlist() // until it receives something again
+		} else {
+			c.toHeap()
+		}
+		c = next
 	}
 	l.kick()
 }
