@@ -91,7 +91,7 @@ func FuzzFinishTx(f *testing.F) {
 		l4 := int(l2) + int(l3)
 		head := l4 + s.csumOff() + 2
 		if len(b) < head || len(b) > 4000 || int(cut) < head {
-			t.Skip()
+			return
 		}
 		pool := pbuftest.NewPool(t, pbuf.Config{Small: 4, Buffers: 4, Jumbo: 4})
 		p := pool.Alloc(pbuf.LayerRaw, min(int(cut), len(b)), pbuf.KindRAM)

@@ -147,39 +147,3 @@ func BenchmarkQueue(b *testing.B) {
 	}
 	q.FreeAll()
 }
-
-// TestNothingIsAllocated holds that no operation of the data path leaves
-// anything to the garbage collector.
-func TestNothingIsAllocated(t *testing.T) {
-	if debugBuild {
-		t.Skip("keeps records")
-	}
-	a, b := pbuftest.NewPool(t, pbuf.Config{}), pbuftest.NewPool(t, pbuf.Config{})
-	r, err := pbuf.NewRegion(1000)
-	require.NoError(t, err)
-	var ps [8]*pbuf.Pbuf
-	buf := pattern(2500)
-	require.Zero(t, testing.AllocsPerRun(100, func() {
-		p := a.Alloc(pbuf.LayerTransport, 5000, pbuf.KindPool)
-		_ = p.TakeAt(buf, 2000)
-		p.CopyPartial(buf, 1900)
-		p.Cat(a.AllocRef(r, 0, 500))
-		p.AddHeader(20)
-		p.Memfind(buf[:5], 0)
-		rest := p.Split(3000)
-		p.Cat(rest.Clone(pbuf.LayerRaw, pbuf.KindRAM))
-		p = p.Coalesce(pbuf.LayerTransport)
-		var q pbuf.Queue
-		q.Push(rest)
-		q.Push(p)
-		q.FreeAll()
-		p = a.Alloc(pbuf.LayerIP, 10, pbuf.KindRAM)
-		*pbuf.CB[int64](p) = 1
-		pbuf.Handover(p, b.ID())
-		p.Free()
-		a.Return(ps[:b.TakeForeign(a.ID(), ps[:])])
-		pbuf.FreeBatch(ps[:a.AllocBatch(ps[:])])
-		_ = a.Stats()
-	}))
-	require.NoError(t, r.Close())
-}

@@ -103,38 +103,3 @@ func TestRealloc(t *testing.T) {
 		p.Free()
 	}
 }
-
-func TestDoubleFreeIsHarmlessWhileUnused(t *testing.T) {
-	if debugBuild {
-		t.Skip("panics")
-	}
-	pl := pbuftest.NewPool(t, pbuf.Config{})
-	p := pl.Alloc(pbuf.LayerRaw, 10, pbuf.KindRAM)
-	require.Equal(t, 1, p.Free())
-	require.Zero(t, p.Free())
-	pbuf.FreeBatch([]*pbuf.Pbuf{p})
-	require.Equal(t, pl.Cap(pbuf.ClassSmall), pl.Avail(pbuf.ClassSmall))
-}
-
-func TestLastFreedIsUsedFirst(t *testing.T) {
-	if debugBuild {
-		t.Skip("uses it as late as it can")
-	}
-	pl := pbuftest.NewPool(t, pbuf.Config{})
-	a, b := pl.Alloc(pbuf.LayerRaw, 10, pbuf.KindRAM), pl.Alloc(pbuf.LayerRaw, 10, pbuf.KindRAM)
-	b.Free()
-	a.Free()
-	require.Same(t, a, pl.Alloc(pbuf.LayerRaw, 10, pbuf.KindRAM))
-	require.Same(t, b, pl.Alloc(pbuf.LayerRaw, 10, pbuf.KindRAM))
-	a.Free()
-	b.Free()
-
-	var ps [3]*pbuf.Pbuf
-	pl.AllocBatch(ps[:])
-	pbuf.FreeBatch(ps[:])
-	var again [2]*pbuf.Pbuf
-	pl.AllocBatch(again[:])
-	require.Same(t, ps[2], again[0])
-	require.Same(t, ps[1], again[1])
-	pbuf.FreeBatch(again[:])
-}

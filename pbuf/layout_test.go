@@ -1,7 +1,6 @@
 package pbuf
 
 import (
-	"math/bits"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,15 +36,6 @@ func TestElementLayout(t *testing.T) {
 	require.LessOrEqual(t, end, start+uintptr(len(mem)))
 	FreeBatch(ps)
 	require.NoError(t, pl.Close())
-}
-
-func TestClassIsFoundByShift(t *testing.T) {
-	if debug {
-		t.Skip("has more fields")
-	}
-	pl := &Pool{}
-	size := addrOfClass(pl, 1) - addrOfClass(pl, 0)
-	require.Equal(t, 1, bits.OnesCount64(uint64(size)))
 }
 
 func TestStrideIsOdd(t *testing.T) {

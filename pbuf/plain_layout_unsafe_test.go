@@ -1,3 +1,5 @@
+//go:build !pbufdebug
+
 package pbuf
 
 import "unsafe"
