@@ -40,6 +40,10 @@
 //
 // A shard that polls keeps one of Go's processors (P) busy for good. The group
 // raises GOMAXPROCS for its shards (shard.Config.KeepProcs); goroutines have
-// what is above that. On machines with no core left over, use shard.Adaptive or
-// shard.Park, not Spin: shards and goroutines take turns on the cores then.
+// what is above that. Where the shards of all Nets take as many cores as the
+// process has, shards and goroutines have to take turns on them, and the kernel
+// gives a core from one to the other: goroutines do not spin there, and
+// Adaptive shards poll for some microseconds only (shard.LimitSpin). Spin is
+// not for such machines. A round trip is dominated by those turns then; many
+// connections at a time share them.
 package netconn
