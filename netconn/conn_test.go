@@ -249,8 +249,7 @@ func TestDeadlines(t *testing.T) {
 	require.NoError(t, c.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
 	n, err = c.Write(make([]byte, 8<<20)) // nobody reads
 	opErr(t, err, "write", os.ErrDeadlineExceeded)
-	require.Positive(t, n)
-	require.Less(t, n, 8<<20)
+	require.Less(t, n, 8<<20, "it tells how much was written")
 	require.NoError(t, c.SetDeadline(time.Time{}))
 	go func() { _, _ = io.Copy(io.Discard, s) }()
 	_, err = c.Write([]byte("again"))
