@@ -132,9 +132,8 @@ func (p *listenPart) request(s *side, m *message) {
 		if p.pcb != nil {
 			p.shut(s)
 		}
-		if p.waiting > 0 {
-			s.callForHelp(s.sh.Now()) // evAccept is drained, and finds the listener closed
-		}
+		// Somebody is to drain evAccept, and find the listener closed.
+		s.help = s.help || p.waiting > 0
 	}
 }
 

@@ -41,6 +41,7 @@ type side struct {
 	nout     int
 	blocked  bool // an endpoint in dirty could not tell all
 	wake     bool // sound the alarm at the end of the round
+	help     bool // call for help when all is told
 	held     int  // our buffers in the hands of readers
 	holdMax  int
 	calledAt int64 // for help, the last time
@@ -84,6 +85,10 @@ func (s *side) Poll(now int64) (work int) {
 	}
 	if s.pool.ForeignLen() != 0 {
 		work += s.giveBack()
+	}
+	if s.help && len(s.dirty) == 0 {
+		s.help = false
+		s.callForHelp(now)
 	}
 	if s.held > s.holdMax && now-s.calledAt > helpEvery {
 		s.callForHelp(now)
