@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/internal/testenv"
 )
 
 // checkedFiles are those whose functions are accessors and gates of fixed
@@ -35,10 +37,7 @@ var mustInline = []string{
 
 // TestAccessorsInlineWithoutBoundsChecks asks the compiler.
 func TestAccessorsInlineWithoutBoundsChecks(t *testing.T) {
-	tool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("no go tool to ask: ", err)
-	}
+	tool := testenv.Tool(t, "go")
 	out, err := exec.Command(tool, "build", "-gcflags=-m -d=ssa/check_bce", ".").CombinedOutput()
 	require.NoError(t, err, string(out))
 	text := string(out)

@@ -7,15 +7,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/internal/testenv"
 )
 
 // TestAccessorsInline asks the compiler whether the accessors that drivers and
 // stack call for each packet still cost no call.
 func TestAccessorsInline(t *testing.T) {
-	goTool, err := exec.LookPath("go")
-	if err != nil || testing.Short() {
-		t.Skip("needs the go command and some time")
-	}
+	goTool := testenv.Tool(t, "go")
 	out, err := exec.Command(goTool, "build", "-gcflags=-m", ".").CombinedOutput()
 	require.NoError(t, err, string(out))
 	for _, name := range []string{

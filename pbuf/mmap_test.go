@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/internal/testenv"
 )
 
 func TestMapMemory(t *testing.T) {
@@ -53,7 +55,7 @@ func TestHugeRequire(t *testing.T) {
 func TestNUMANode(t *testing.T) {
 	m, err := mapMemory(1<<20, HugeNever, Node(0), true)
 	if err != nil {
-		t.Skip("the kernel has no memory policies: ", err)
+		testenv.Missing(t, "memory policies of the kernel: %v", err)
 	}
 	require.NoError(t, m.unmap())
 	_, err = mapMemory(1<<20, HugeNever, Node(maxNodes-1), false)

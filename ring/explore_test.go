@@ -67,20 +67,20 @@ func (e *explorer[S]) run(first S) (states int, err error) {
 // ways checks that each state has a way to the goal, by going backwards.
 func (e *explorer[S]) ways(visits []visit[S]) error {
 	hasWay := make([]bool, len(visits))
-	var todo []int
+	var open []int
 	for i := range visits {
 		if e.goal(visits[i].state) {
 			hasWay[i] = true
-			todo = append(todo, i)
+			open = append(open, i)
 		}
 	}
-	for len(todo) > 0 {
-		i := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for len(open) > 0 {
+		i := open[len(open)-1]
+		open = open[:len(open)-1]
 		for _, f := range visits[i].from {
 			if !hasWay[f] {
 				hasWay[f] = true
-				todo = append(todo, f)
+				open = append(open, f)
 			}
 		}
 	}
