@@ -151,7 +151,8 @@ func (s *Stack) neighborResolved(n *neighbor, mac header.MAC) {
 		n.state = neighStable
 		s.arpWakeAt(s.now + int64(s.cfg.ARP.MaxAge)*9/10)
 	}
-	n.mac, n.confirmed, n.tries = mac, s.now, 0
+	n.setMAC(mac)
+	n.confirmed, n.tries = s.now, 0
 	s.stats.ARP.Updates++
 	for p := n.queue.Pop(); p != nil; p = n.queue.Pop() {
 		n.touch(s.now)

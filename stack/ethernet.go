@@ -8,11 +8,7 @@ import (
 // ethernetInput takes a frame, checks that it is for us and passes it on by
 // EtherType (IEEE 802.3, RFC 894). It owns p.
 func (s *Stack) ethernetInput(nif *Netif, p *pbuf.Pbuf) {
-	n := uint64(p.TotLen())
-	nif.stats.InFrames++
-	nif.stats.InOctets += n
-	s.stats.Link.InFrames++
-	s.stats.Link.InOctets += n
+	nif.countIn(p.TotLen())
 	if !nif.up {
 		s.drop(p, DropNetifDown)
 		return

@@ -27,6 +27,7 @@ type neighbor struct {
 	nif       *Netif
 	used      int64 // when a packet was last sent to it; 0: never
 	mac       header.MAC
+	link      header.Link // the Ethernet header of IPv4 packets to mac
 	state     neighborState
 	tries     uint8      // requests sent since it was last confirmed
 	next      *neighbor  // in its bucket, or free list
@@ -37,6 +38,11 @@ type neighbor struct {
 
 // usable reports whether packets may be sent to mac now.
 func (n *neighbor) usable() bool { return n.state >= neighStable }
+
+// setMAC notes where frames to the neighbour go.
+func (n *neighbor) setMAC(mac header.MAC) {
+	n.mac, n.link = mac, header.MakeLink(mac, n.nif.mac)
+}
 
 // touch notes that a packet is sent to the neighbour, which keeps it fresh.
 func (n *neighbor) touch(now int64) { n.used = now }
@@ -92,9 +98,11 @@ func (s *Stack) neighborFor(nif *Netif, nextHop header.Addr) *neighbor {
 	case s.isLocal(nextHop):
 		n.state = neighLocal
 	case nif.isBroadcast(nextHop): // RFC 1122 3.3.6
-		n.state, n.mac = neighGroup, header.Broadcast
+		n.state = neighGroup
+		n.setMAC(header.Broadcast)
 	case nextHop.IsMulticast(): // RFC 1112 6.4
-		n.state, n.mac = neighGroup, nextHop.MulticastMAC()
+		n.state = neighGroup
+		n.setMAC(nextHop.MulticastMAC())
 	}
 	return n
 }

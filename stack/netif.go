@@ -58,15 +58,19 @@ type Netif struct {
 	vlan    uint16
 	mtu     int
 	mac     header.MAC
+	mac48   uint64 // mac, as header.TCP4 gives it
 	caps    offload.Caps
 	addrs   []ifAddr
 	txq     []*pbuf.Pbuf
 	txMax   int
 	waiting []uint32 // connections that wait for room in txq, first come first
 	serving bool     // resume runs
-	output  func(ps []*pbuf.Pbuf) int
-	name    string
-	stats   LinkStats
+	// plainOut: segments may leave by sendPlain: no tag, and no hook for tags
+	// or options.
+	plainOut bool
+	output   func(ps []*pbuf.Pbuf) int
+	name     string
+	stats    LinkStats
 }
 
 // ifAddr is an address of an interface with the network it is on.
@@ -82,8 +86,11 @@ func newNetif(s *Stack, index uint8, c NetifConfig) *Netif {
 	def(&c.Name, "if")
 	def(&c.MTU, 1500)
 	def(&c.TxQueue, 1024)
+	h := &s.hooks
 	return &Netif{
-		s: s, index: index, up: true, promisc: c.Promiscuous, vlan: c.VLAN, mtu: c.MTU, mac: c.MAC,
+		plainOut: c.VLAN == 0 && h.VLANSet == nil && h.TCPOutOptionLen == nil,
+		mac48:    c.MAC.Uint64(),
+		s:        s, index: index, up: true, promisc: c.Promiscuous, vlan: c.VLAN, mtu: c.MTU, mac: c.MAC,
 		caps: c.Caps, txMax: max(c.TxQueue, txBurst), output: c.Output, name: c.Name,
 		txq: make([]*pbuf.Pbuf, 0, max(c.TxQueue, txBurst)),
 	}
@@ -209,6 +216,14 @@ func (nif *Netif) sourceFor(next header.Addr) (header.Addr, bool) {
 		}
 	}
 	return first, !first.IsZero()
+}
+
+// countIn counts a frame of n bytes that was received.
+func (nif *Netif) countIn(n int) {
+	nif.stats.InFrames++
+	nif.stats.InOctets += uint64(n)
+	nif.s.stats.Link.InFrames++
+	nif.s.stats.Link.InOctets += uint64(n)
 }
 
 // enqueue queues a complete frame for the port, checksums that the port does

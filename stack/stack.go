@@ -99,7 +99,9 @@ func (s *Stack) Input(nif *Netif, now int64, ps []*pbuf.Pbuf) {
 			s.prefetchFlows(ps[:n])
 		}
 		for _, p := range ps[:n] {
-			s.ethernetInput(nif, p)
+			if !s.plainIn(nif) || !s.plainInput(nif, p) {
+				s.ethernetInput(nif, p)
+			}
 		}
 		ps = ps[n:]
 	}

@@ -109,7 +109,7 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 		}
 		// RFC 6298 3 (Karn): only segments that were sent once give samples.
 		if g.tx == 1 {
-			t.rtt.sample(t.s.now-g.sentAt, &t.s.cfg.TCP)
+			t.rtt.sample(t.s.now - g.sentAt)
 		} else if t.flags&tfTimestamps != 0 && tsEcr != 0 {
 			t.sampleTimestamp(tsEcr)
 		}
@@ -128,7 +128,7 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 func (t *TCP) sampleTimestamp(tsEcr uint32) {
 	ticks := t.s.tsNow + t.tsOffset - tsEcr
 	if int32(ticks) >= 0 {
-		t.rtt.sample(int64(ticks)<<20, &t.s.cfg.TCP)
+		t.rtt.sample(int64(ticks) << 20)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // The path of a received segment:
 //
-//	tcpInput        gate, checksum, look-up
+//	tcpInput        gate, checksum, look-up (plainInput: all layers in one)
 //	├ predict       ESTABLISHED, in order, nothing special: done
 //	├ tcpStates[…]  one function a state (tcp_state.go)
 //	│   ├ ackInput  acknowledgement, loss recovery (tcp_ack.go)
@@ -30,6 +30,14 @@ type inSegment struct {
 	hdr          int    // bytes of header
 	opts         header.TCPOptions
 	parsed       bool // opts is valid
+}
+
+// take fills in what the header of a segment of n bytes says; hdr of them are
+// header.
+func (in *inSegment) take(h *header.TCP, hdr, n int) {
+	in.sport, in.dport = h.SrcPort(), h.DstPort()
+	in.seq, in.ack, in.flags, in.wnd = h.Seq(), h.Ack(), h.Flags(), uint32(h.Window())
+	in.hdr, in.n, in.parsed = hdr, uint32(n-hdr), false
 }
 
 // seqLen is how much sequence space the segment takes.
@@ -69,10 +77,7 @@ func (s *Stack) tcpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 	}
 	in := &s.tcp.in
 	in.p, in.nif, in.src, in.dst = p, nif, src, dst
-	in.sport, in.dport = h.SrcPort(), h.DstPort()
-	in.seq, in.ack, in.flags, in.wnd = h.Seq(), h.Ack(), h.Flags(), uint32(h.Window())
-	in.hdr, in.n, in.parsed = hdr, uint32(p.TotLen()-hdr), false
-
+	in.take(h, hdr, p.TotLen())
 	hash := p.Hash
 	if p.Flags&pbuf.RxHash == 0 {
 		hash = s.hashFlow(dst, src, in.dport, in.sport)
@@ -84,15 +89,22 @@ func (s *Stack) tcpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 			return
 		}
 	}
+	s.tcpDeliver(t, h, b[header.TCPLen:hdr])
+}
+
+// tcpDeliver gives the segment in work to the connection or listener it belongs
+// to.
+func (s *Stack) tcpDeliver(t *TCP, h *header.TCP, opts []byte) {
+	in := &s.tcp.in
 	in.pcb = t
-	if hook := s.hooks.TCPInPacket; hook != nil && hook(t, h, b[header.TCPLen:hdr], p) {
+	if hook := s.hooks.TCPInPacket; hook != nil && hook(t, h, opts, in.p) {
 		s.stats.Drops[DropHook]++
 		in.p, in.pcb = nil, nil
 		return
 	}
 	t.flags |= tfInInput
-	if !t.predict(in, b[header.TCPLen:hdr]) {
-		t.inputSlow(in, b[header.TCPLen:hdr])
+	if !t.predict(in, opts) {
+		t.inputSlow(in, opts)
 	}
 	if in.p != nil {
 		in.p.Free()

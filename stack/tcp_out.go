@@ -146,9 +146,15 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 		flags |= header.TCPAck
 	}
 	before := p.TotLen()
-	if !t.putTCPHeader(p, g.seq, flags, g) {
-		return false
+	p.Ref()
+	if !t.sendPlain(p, g.seq, flags, g) {
+		if !t.putTCPHeader(p, g.seq, flags, g) {
+			p.Free()
+			return false
+		}
+		t.ipOutput(p)
 	}
+	g.hdr = uint8(p.TotLen() - before)
 	if g.tx != 0 {
 		t.s.stats.TCP.RetransSegs++
 	}
@@ -156,9 +162,6 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 		g.tx++
 	}
 	g.sentAt = t.s.now
-	p.Ref()
-	t.ipOutput(p)
-	g.hdr = uint8(p.TotLen() - before)
 	return true
 }
 
@@ -173,6 +176,9 @@ func (t *TCP) sendEmpty(seq header.Seq, flags header.TCPFlags) bool {
 		return false
 	}
 	g := tcpSeg{sumOK: true}
+	if t.sendPlain(p, seq, flags, &g) {
+		return true
+	}
 	if !t.putTCPHeader(p, seq, flags, &g) {
 		p.Free()
 		return false
@@ -289,28 +295,5 @@ func (t *TCP) putOptions(b []byte, syn bool) {
 // ipOutput sends a segment whose TCP header is complete. It owns the
 // reference it is given.
 func (t *TCP) ipOutput(p *pbuf.Pbuf) {
-	s := t.s
-	n := t.neigh
-	if t.nif.vlan != 0 || s.hooks.VLANSet != nil || !n.usable() || !t.local.Is4() {
-		s.ip4OutputPath(path{nif: t.nif, nextHop: n.addr, src: t.local}, p, t.remote, header.ProtoTCP, t.ttl, t.tos)
-		return
-	}
-	// The common case, in one step: Ethernet and IPv4 header for a neighbour
-	// that is known.
-	total := p.TotLen() + header.IPv4Len
-	if total > t.nif.mtu || !p.AddHeader(header.EthernetLen+header.IPv4Len) {
-		s.ip4OutputPath(path{nif: t.nif, nextHop: n.addr, src: t.local}, p, t.remote, header.ProtoTCP, t.ttl, t.tos)
-		return
-	}
-	n.touch(s.now)
-	b := p.Payload()
-	(*header.Ethernet)(b).Encode(n.mac, t.nif.mac, header.EtherTypeIPv4)
-	// RFC 6864 4.1: with DF set the ID means nothing.
-	(*header.IPv4)(b[header.EthernetLen:]).Encode(&header.IPv4Fields{
-		TOS: t.tos, TotalLen: uint16(total), DontFragment: true, TTL: t.ttl,
-		Protocol: header.ProtoTCP, Src: t.local, Dst: t.remote,
-	})
-	p.L2Len, p.L3Len = header.EthernetLen, header.IPv4Len
-	s.stats.IP.OutRequests++
-	t.nif.enqueue(p)
+	t.s.ip4OutputPath(path{nif: t.nif, nextHop: t.neigh.addr, src: t.local}, p, t.remote, header.ProtoTCP, t.ttl, t.tos)
 }

@@ -1,5 +1,7 @@
 package stack
 
+import "time"
+
 // rttEstimator is RFC 6298 in microseconds, scaled as Jacobson did: srtt by 8,
 // rttvar by 4.
 type rttEstimator struct {
@@ -7,6 +9,7 @@ type rttEstimator struct {
 	rttvar4 uint32
 	base    uint32 // RTO without backoff, µs
 	minRTT  uint32 // µs; 0: no sample yet
+	minRTO  uint32 // µs
 	maxRTO  uint32 // µs
 	backoff uint8
 }
@@ -14,11 +17,12 @@ type rttEstimator struct {
 const maxRTTSample = 1 << 28 // µs; keeps the scaled values in 32 bits
 
 func (r *rttEstimator) init(cfg *TCPConfig) {
-	*r = rttEstimator{base: uint32(cfg.InitialRTO.Microseconds()), maxRTO: uint32(min(cfg.MaxRTO.Microseconds(), maxRTTSample))}
+	us := func(d time.Duration) uint32 { return uint32(min(d.Microseconds(), maxRTTSample)) }
+	*r = rttEstimator{base: us(cfg.InitialRTO), minRTO: us(cfg.MinRTO), maxRTO: us(cfg.MaxRTO)}
 }
 
 // sample takes a round-trip measurement in ns (RFC 6298 2.2, 2.3).
-func (r *rttEstimator) sample(ns int64, cfg *TCPConfig) {
+func (r *rttEstimator) sample(ns int64) {
 	m := uint32(max(1, min(ns/1000, maxRTTSample)))
 	if r.minRTT == 0 || m < r.minRTT {
 		r.minRTT = m
@@ -37,7 +41,7 @@ func (r *rttEstimator) sample(ns int64, cfg *TCPConfig) {
 	// RTO = SRTT + max(G, 4*RTTVAR), within bounds (2.4, 2.5).
 	const clockGranularity = 1 << tickShift / 1000
 	rto := r.srtt8/8 + max(clockGranularity, r.rttvar4)
-	r.base = min(max(rto, uint32(cfg.MinRTO.Microseconds())), r.maxRTO)
+	r.base = min(max(rto, r.minRTO), r.maxRTO)
 }
 
 // rto is the current timeout in ns, backoff included (RFC 6298 5.5).

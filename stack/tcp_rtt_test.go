@@ -24,7 +24,7 @@ func TestRTT_RFC6298_2_2_FirstSample(t *testing.T) {
 	var r rttEstimator
 	cfg := rttConfig()
 	r.init(cfg)
-	r.sample(int64(100*time.Millisecond), cfg)
+	r.sample(int64(100 * time.Millisecond))
 	// SRTT = R, RTTVAR = R/2, RTO = SRTT + 4*RTTVAR
 	require.Equal(t, uint32(100_000), r.srtt8/8)
 	require.Equal(t, uint32(50_000), r.rttvar4/4)
@@ -37,7 +37,7 @@ func TestRTT_RFC6298_2_3_LaterSamples(t *testing.T) {
 	r.init(cfg)
 	srtt, rttvar := 0.0, 0.0
 	for i, ms := range []float64{100, 120, 80, 200, 100, 90, 95, 300, 100} {
-		r.sample(int64(ms*1e6), cfg)
+		r.sample(int64(ms * 1e6))
 		if i == 0 {
 			srtt, rttvar = ms, ms/2
 		} else {
@@ -59,11 +59,11 @@ func TestRTT_RFC6298_2_4_2_5_Bounds(t *testing.T) {
 	var r rttEstimator
 	r.init(cfg)
 	for range 50 {
-		r.sample(int64(50*time.Microsecond), cfg)
+		r.sample(int64(50 * time.Microsecond))
 	}
 	require.Equal(t, int64(200*time.Millisecond), r.rto())
 	for range 50 {
-		r.sample(int64(1000*time.Second), cfg)
+		r.sample(int64(1000 * time.Second))
 	}
 	require.Equal(t, int64(60*time.Second), r.rto())
 	r.backoff = 255

@@ -1,0 +1,114 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// Nearly all segments are plain: untagged Ethernet, IPv4 without options and not
+// fragmented, for a connection that exists. They go in and out in one step each,
+// through a view of all three headers (header.TCP4). Whatever is not plain, or
+// not right, takes the long way through ethernet.go, ip4.go and tcp_in.go, which
+// has the rules, and counts what it drops:
+//
+//	Input    plainInput   → predict or the state's function
+//	         └ false: ethernetInput → ip4Input → tcpInput
+//	Output   sendPlain    → enqueue
+//	         └ false: putTCPHeader → ip4OutputPath → ethernetOutput
+
+// rxNotPlain are what a port may say of a frame that makes it not plain.
+const rxNotPlain = pbuf.RxVLAN | pbuf.RxIPCsumBad | pbuf.RxL4CsumBad
+
+// plainIn reports whether frames from nif may be plain: nobody wants to see
+// packets on the long way.
+func (s *Stack) plainIn(nif *Netif) bool {
+	return nif.up && nif.vlan == 0 && s.hooks.IP4Input == nil && len(s.raw) == 0
+}
+
+// plainInput takes a frame that is a plain segment. The connection vouches for
+// what the layers would look up: that the destination is ours, and that the
+// source can be one. False: nothing was done, p is the caller's.
+func (s *Stack) plainInput(nif *Netif, p *pbuf.Pbuf) bool {
+	b := p.Payload()
+	h, total, hdr, ok := header.ParseTCP4(b)
+	if !ok || h.DstMAC() != nif.mac48 || p.Flags&rxNotPlain != 0 || p.TotLen() != len(b) {
+		return false
+	}
+	in := &s.tcp.in
+	in.src, in.dst = header.AddrFrom4Uint(h.Src()), header.AddrFrom4Uint(h.Dst())
+	in.take(h.TCP(), hdr, total-header.IPv4Len)
+	hash := p.Hash
+	if p.Flags&pbuf.RxHash == 0 {
+		hash = s.hasher.Hash4(h.Src(), h.Dst(), in.sport, in.dport)
+	}
+	t := s.lookup(in.dst, in.src, in.dport, in.sport, hash)
+	if t == nil {
+		return false
+	}
+	if p.Flags&pbuf.RxIPCsumGood == 0 && h.SumIPv4() != 0xffff {
+		return false
+	}
+	l4 := b[header.EthernetLen+header.IPv4Len : header.EthernetLen+total]
+	if p.Flags&pbuf.RxL4CsumGood == 0 && header.Checksum(l4, h.PseudoSum(len(l4))) != 0xffff {
+		return false
+	}
+	nif.countIn(len(b))
+	s.stats.IP.InReceives++
+	s.stats.IP.InDelivers++
+	s.stats.TCP.InSegs++
+	if len(l4) != len(b)-(header.EthernetLen+header.IPv4Len) { // the link's padding
+		p.Realloc(header.EthernetLen + total)
+	}
+	p.Netif, p.L2Len, p.L3Len = nif.index, header.EthernetLen, header.IPv4Len
+	p.RemoveHeader(header.EthernetLen + header.IPv4Len)
+	in.p, in.nif = p, nif
+	s.tcpDeliver(t, h.TCP(), l4[header.TCPLen:hdr])
+	return true
+}
+
+// sendPlain puts all headers in front of a segment's data and gives the frame to
+// the interface, which then owns the caller's reference to p. False: nothing was
+// done, the segment has to go the long way.
+func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *tcpSeg) bool {
+	s, nif, n := t.s, t.nif, t.neigh
+	if !nif.plainOut || !n.usable() || !t.local.Is4() || flags&header.TCPSyn != 0 {
+		return false
+	}
+	hdr := header.TCPLen
+	if t.flags&tfTimestamps != 0 {
+		hdr += header.TCPTimestampLen
+	}
+	l4 := hdr + p.TotLen()
+	if header.IPv4Len+l4 > nif.mtu || !p.AddHeader(header.EthernetLen+header.IPv4Len+hdr) {
+		return false
+	}
+	f := header.TCP4Fields{
+		Link: &n.link, Src: t.local.Uint32(), Dst: t.remote.Uint32(), Ports: uint32(t.lport)<<16 | uint32(t.rport),
+		Seq: seq, Len: uint32(l4), HdrLen: uint32(hdr), Flags: flags, TOS: t.tos, TTL: t.ttl, Sum: uint64(g.sum),
+		Partial: !g.sumOK || nif.caps.Has(offload.TxTCPCsum),
+	}
+	if flags&header.TCPAck != 0 {
+		f.Ack = t.rcvNxt
+		t.acked()
+	}
+	f.Window = t.windowField(false)
+	b := p.Payload()
+	if hdr != header.TCPLen {
+		tsVal := s.tsNow + t.tsOffset
+		header.PutTimestamp(b[header.TCP4Len:], tsVal, t.tsRecent)
+		f.Sum += header.TimestampSum(tsVal, t.tsRecent)
+	}
+	(*header.TCP4)(b).Encode(&f)
+	p.L2Len, p.L3Len, p.L4Len = header.EthernetLen, header.IPv4Len, uint8(hdr)
+	if f.Partial {
+		p.Flags |= pbuf.TxTCPCsum
+	} else {
+		p.Flags &^= pbuf.TxTCPCsum
+	}
+	n.touch(s.now)
+	s.stats.TCP.OutSegs++
+	s.stats.IP.OutRequests++
+	nif.enqueue(p)
+	return true
+}
