@@ -2,6 +2,7 @@ package shard
 
 import (
 	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/rss"
@@ -32,7 +33,7 @@ type steering struct {
 	shards   int
 	reliable bool // the port's hashes are right under its key
 	same     bool // the stack hashes with the same key, so packets keep theirs
-	pass     bool // nothing to do: one shard, and hashes that it may keep
+	pass     bool // nothing to do: one shard, and no hashes but those it may keep
 }
 
 // newSteering works out how the packets of a port spread over n shards. h is
@@ -45,7 +46,9 @@ func newSteering(cfg *PortConfig, info *port.Info, h *rss.Hasher, n int) (*steer
 			st.hasher, st.same = rss.NewHasher(key), false
 		}
 	}
-	st.pass = n == 1 && st.same && st.reliable
+	// A port without RSS gives no hashes.
+	noHash := info.RSS.Key.IsZero() && !info.Caps.Has(offload.RSSHash)
+	st.pass = n == 1 && (st.same && st.reliable || noHash)
 	var err error
 	if reta := info.RSS.RETA; info.RSS.Key.IsZero() || reta.Size() == 0 {
 		st.table, err = rss.NewRETA(softRETA, n)

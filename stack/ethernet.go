@@ -8,7 +8,6 @@ import (
 // ethernetInput takes a frame, checks that it is for us and passes it on by
 // EtherType (IEEE 802.3, RFC 894). It owns p.
 func (s *Stack) ethernetInput(nif *Netif, p *pbuf.Pbuf) {
-	nif.countIn(p.TotLen())
 	if !nif.up {
 		s.drop(p, DropNetifDown)
 		return

@@ -218,12 +218,16 @@ func (nif *Netif) sourceFor(next header.Addr) (header.Addr, bool) {
 	return first, !first.IsZero()
 }
 
-// countIn counts a frame of n bytes that was received.
-func (nif *Netif) countIn(n int) {
-	nif.stats.InFrames++
-	nif.stats.InOctets += uint64(n)
-	nif.s.stats.Link.InFrames++
-	nif.s.stats.Link.InOctets += uint64(n)
+// countIn counts frames that were received.
+func (nif *Netif) countIn(ps []*pbuf.Pbuf) {
+	frames, octets := uint64(len(ps)), uint64(0)
+	for _, p := range ps {
+		octets += uint64(p.TotLen())
+	}
+	for _, st := range [...]*LinkStats{&nif.stats, &nif.s.stats.Link} {
+		st.InFrames += frames
+		st.InOctets += octets
+	}
 }
 
 // enqueue queues a complete frame for the port, checksums that the port does

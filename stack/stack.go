@@ -93,6 +93,7 @@ const inputBurst = 32
 func (s *Stack) Input(nif *Netif, now int64, ps []*pbuf.Pbuf) {
 	s.SetNow(now)
 	s.depth++
+	nif.countIn(ps)
 	for len(ps) > 0 {
 		n := min(len(ps), inputBurst)
 		if s.tcp.flows.worthPrefetch() {

@@ -53,7 +53,6 @@ func (s *Stack) plainInput(nif *Netif, p *pbuf.Pbuf) bool {
 	if p.Flags&pbuf.RxL4CsumGood == 0 && header.Checksum(l4, h.PseudoSum(len(l4))) != 0xffff {
 		return false
 	}
-	nif.countIn(len(b))
 	s.stats.IP.InReceives++
 	s.stats.IP.InDelivers++
 	s.stats.TCP.InSegs++
@@ -80,13 +79,20 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 		hdr += header.TCPTimestampLen
 	}
 	l4 := hdr + p.TotLen()
-	if header.IPv4Len+l4 > nif.mtu || !p.AddHeader(header.EthernetLen+header.IPv4Len+hdr) {
+	if header.IPv4Len+l4 > nif.mtu {
+		return false
+	}
+	partial := nif.caps.Has(offload.TxTCPCsum)
+	if !partial && !g.sumOK {
+		g.sum, g.sumOK = offload.L4Sum(p, 0, 0), true
+	}
+	if !p.AddHeader(header.EthernetLen + header.IPv4Len + hdr) {
 		return false
 	}
 	f := header.TCP4Fields{
 		Link: &n.link, Src: t.local.Uint32(), Dst: t.remote.Uint32(), Ports: uint32(t.lport)<<16 | uint32(t.rport),
 		Seq: seq, Len: uint32(l4), HdrLen: uint32(hdr), Flags: flags, TOS: t.tos, TTL: t.ttl, Sum: uint64(g.sum),
-		Partial: !g.sumOK || nif.caps.Has(offload.TxTCPCsum),
+		Partial: partial,
 	}
 	if flags&header.TCPAck != 0 {
 		f.Ack = t.rcvNxt
@@ -101,7 +107,7 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 	}
 	(*header.TCP4)(b).Encode(&f)
 	p.L2Len, p.L3Len, p.L4Len = header.EthernetLen, header.IPv4Len, uint8(hdr)
-	if f.Partial {
+	if partial {
 		p.Flags |= pbuf.TxTCPCsum
 	} else {
 		p.Flags &^= pbuf.TxTCPCsum

@@ -38,6 +38,15 @@ func (t *TCP) Write(b []byte, flags WriteFlags) error {
 	if err := t.canWrite(len(b)); err != nil || len(b) == 0 {
 		return err
 	}
+	if t.sndq.Empty() && len(b) <= t.segmentLen() { // the common case of all below
+		p := t.newSegment(b, t.sndLbb, len(b) < int(t.mss) && flags&WriteMore != 0)
+		if p == nil {
+			return ErrMem
+		}
+		t.pushSeg(p)
+		t.written(len(b), flags)
+		return nil
+	}
 	// What fits behind the last unsent segment goes there. The new segments
 	// are made first, so that a lack of buffers changes nothing.
 	k := t.appendRoom(len(b))
