@@ -15,14 +15,13 @@ const TCP4Len = EthernetLen + IPv4Len + TCPLen
 // what goes through it field by field costs several times as much.
 type TCP4 [TCP4Len]byte
 
-// Words of the view and what they have to be.
+// Words of plain headers and what they have to be.
 const (
 	// EtherType IPv4, version 4, header of 20 bytes, at offset 12 with any TOS.
-	tcp4Kind     = uint32(EtherTypeIPv4)<<16 | 0x45<<8
-	tcp4KindMask = 0xffffff00
-	// Offset and MF 0, TTL any, protocol TCP, at offset 20.
-	tcp4Whole     = uint32(ProtoTCP)
-	tcp4WholeMask = uint32(ipv4MF|ipv4OffsetMask)<<16 | 0xff
+	plainKind     = uint32(EtherTypeIPv4)<<16 | 0x45<<8
+	plainKindMask = 0xffffff00
+	// Offset and MF 0, any TTL, and the protocol, at offset 20.
+	plainWholeMask = uint32(ipv4MF|ipv4OffsetMask)<<16 | 0xff
 )
 
 // ParseTCP4 is the gates of Ethernet, IPv4 and TCP in one, for frames that are
@@ -37,8 +36,8 @@ func ParseTCP4(b []byte) (h *TCP4, total, hdrLen int, ok bool) {
 	h = (*TCP4)(b)
 	total, hdrLen = int(binary.BigEndian.Uint16(h[16:18])), int(h[46]>>4)<<2
 	// The conditions together, so that there is one branch to predict.
-	bad := binary.BigEndian.Uint32(h[12:16])&tcp4KindMask ^ tcp4Kind
-	bad |= binary.BigEndian.Uint32(h[20:24])&tcp4WholeMask ^ tcp4Whole
+	bad := binary.BigEndian.Uint32(h[12:16])&plainKindMask ^ plainKind
+	bad |= binary.BigEndian.Uint32(h[20:24])&plainWholeMask ^ uint32(ProtoTCP)
 	bad |= uint32((hdrLen-TCPLen)|(total-IPv4Len-hdrLen)|(len(b)-EthernetLen-total)) >> 31
 	return h, total, hdrLen, bad == 0
 }

@@ -262,7 +262,6 @@ func TestReass_RxFlagsOfAFragment(t *testing.T) {
 	h := newHost(t, hostConfig{})
 	u := h.NewUDP()
 	require.NoError(t, u.Bind(u.LocalAddr()))
-	u.lport = 0
 	body := ipv4{}.udpBody(1, 2, pattern(100))
 	body[50] ^= 1
 	var ps []*pbuf.Pbuf

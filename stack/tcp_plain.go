@@ -12,7 +12,8 @@ import (
 // not right, takes the long way through ethernet.go, ip4.go and tcp_in.go, which
 // has the rules, and counts what it drops:
 //
-//	Input    plainInput   → predict or the state's function
+//	Input    plainInput   → plainTCP → predict or the state's function
+//	         │            └ plainUDP (udp_plain.go)
 //	         └ false: ethernetInput → ip4Input → tcpInput
 //	Output   sendPlain    → enqueue
 //	         └ false: putTCPHeader → ip4OutputPath → ethernetOutput
@@ -26,13 +27,28 @@ func (s *Stack) plainIn(nif *Netif) bool {
 	return nif.up && nif.vlan == 0 && s.hooks.IP4Input == nil && len(s.raw) == 0
 }
 
-// plainInput takes a frame that is a plain segment. The connection vouches for
-// what the layers would look up: that the destination is ours, and that the
-// source can be one. False: nothing was done, p is the caller's.
+// plainInput takes a frame that is a plain segment or datagram. False: nothing
+// was done, p is the caller's.
 func (s *Stack) plainInput(nif *Netif, p *pbuf.Pbuf) bool {
 	b := p.Payload()
+	if len(b) < header.UDP4Len || len(b) != p.TotLen() || p.Flags&rxNotPlain != 0 {
+		return false
+	}
+	switch (*header.UDP4)(b).Protocol() {
+	case header.ProtoTCP:
+		return s.plainTCP(nif, p, b)
+	case header.ProtoUDP:
+		return s.plainUDP(nif, p, b)
+	}
+	return false
+}
+
+// plainTCP takes a frame b, of p alone, that is a plain segment. The connection
+// vouches for what the layers would look up: that the destination is ours, and
+// that the source can be one. False: nothing was done, p is the caller's.
+func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	h, total, hdr, ok := header.ParseTCP4(b)
-	if !ok || h.DstMAC() != nif.mac48 || p.Flags&rxNotPlain != 0 || p.TotLen() != len(b) {
+	if !ok || h.DstMAC() != nif.mac48 {
 		return false
 	}
 	in := &s.tcp.in

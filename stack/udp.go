@@ -141,7 +141,18 @@ func (u *UDP) Send(p *pbuf.Pbuf) error {
 		p.Free()
 		return ErrConn
 	}
-	return u.send(p, u.local, u.remote, u.rport)
+	return u.send(p, udpSend{src: u.local, dst: u.remote, dport: u.rport})
+}
+
+// SendSum is Send for who knows the sum of p's bytes (header.Checksum), because
+// it has summed them while it copied them or sends the same again
+// (udp_send_chksum).
+func (u *UDP) SendSum(p *pbuf.Pbuf, sum uint16) error {
+	if u.s == nil || u.rport == 0 {
+		p.Free()
+		return ErrConn
+	}
+	return u.send(p, udpSend{src: u.local, dst: u.remote, dport: u.rport, sum: sum, haveSum: true})
 }
 
 // SendTo sends a datagram (udp_sendto); a PCB that is not bound gets a port. It
@@ -149,16 +160,25 @@ func (u *UDP) Send(p *pbuf.Pbuf) error {
 // without SetBroadcast), ErrRoute, ErrTooLong (over 65,507 bytes), ErrMem,
 // ErrNoPort, ErrClosed.
 func (u *UDP) SendTo(p *pbuf.Pbuf, to netip.AddrPort) error {
-	return u.send(p, u.local, bindAddr(to.Addr()), to.Port())
+	return u.send(p, udpSend{src: u.local, dst: bindAddr(to.Addr()), dport: to.Port()})
 }
 
 // SendFrom is SendTo from one of our addresses, for answers of a PCB that is
 // bound to any (udp_sendto_if_src, RFC 1122 4.1.3.5).
 func (u *UDP) SendFrom(p *pbuf.Pbuf, from netip.Addr, to netip.AddrPort) error {
-	return u.send(p, bindAddr(from), bindAddr(to.Addr()), to.Port())
+	return u.send(p, udpSend{src: bindAddr(from), dst: bindAddr(to.Addr()), dport: to.Port()})
 }
 
-func (u *UDP) send(p *pbuf.Pbuf, src, dst header.Addr, dport uint16) error {
+// udpSend says where a datagram goes.
+type udpSend struct {
+	src, dst header.Addr // src zero: any
+	dport    uint16
+	sum      uint16 // of the data, if haveSum
+	haveSum  bool
+}
+
+func (u *UDP) send(p *pbuf.Pbuf, to udpSend) error {
+	src, dst, dport := to.src, to.dst, to.dport
 	s := u.s
 	if s == nil {
 		p.Free()
@@ -184,6 +204,12 @@ func (u *UDP) send(p *pbuf.Pbuf, src, dst header.Addr, dport uint16) error {
 		s.drop(p, DropUDPBadDest)
 		return ErrVal
 	}
+	if p = s.headerRoom(p); p == nil {
+		return ErrMem
+	}
+	if u.sendPlain(p, dst, dport, to.sum, to.haveSum) {
+		return nil
+	}
 	return u.transmit(p, dst, dport)
 }
 
@@ -205,16 +231,13 @@ func (u *UDP) findPath(src, dst header.Addr) (DropReason, error) {
 }
 
 // transmit puts the UDP header in front of the data and sends it along the
-// cached path. It owns p.
+// cached path. It owns p, which has room for headers.
 func (u *UDP) transmit(p *pbuf.Pbuf, dst header.Addr, dport uint16) error {
 	s := u.s
 	n := p.TotLen() + header.UDPLen
 	if n > header.IPv4MaxAll-header.IPv4Len {
 		s.drop(p, DropIPTooLong)
 		return ErrTooLong
-	}
-	if p = s.headerRoom(p); p == nil {
-		return ErrMem
 	}
 	p.AddHeader(header.UDPLen)
 	// RFC 1122 4.1.3.4: a checksum is always sent. Here goes the pseudo-header's

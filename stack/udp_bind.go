@@ -57,17 +57,13 @@ func (u *UDP) rebind(local header.Addr, port uint16, bound bool) {
 	u.local, u.lport, u.bound = local, port, true
 	u.anyAddr = local.IsZero()
 	u.pathGen = 0
-	us := &u.s.udp
-	us.ports.insert(us.hash(local, header.Addr{}, uint32(port)), u.id)
-	us.addCount(port, 1)
+	u.s.udp.addPort(u)
 }
 
 // unbind takes the PCB out of the table of ports; it has no local end then.
 func (u *UDP) unbind() {
 	if u.bound {
-		us := &u.s.udp
-		us.ports.remove(us.hash(u.boundAddr(), header.Addr{}, uint32(u.lport)), u.id)
-		us.addCount(u.lport, ^uint32(0))
+		u.s.udp.removePort(u)
 	}
 	u.local, u.lport, u.bound = header.Addr{}, 0, false
 	u.pathGen = 0

@@ -16,9 +16,9 @@ const udpChunk = 64
 
 // udpState is UDP's part of a Stack.
 type udpState struct {
-	flows    flowTable         // connected PCBs
-	ports    flowTable         // bound PCBs
-	bound    [256]*[256]uint32 // how many PCBs are bound to a port, whatever the address
+	flows    flowTable           // connected PCBs
+	ports    flowTable           // PCBs bound to an address
+	bound    [256]*[256]portUser // who is bound to a port, a page for each high byte
 	chunks   []*[udpChunk]UDP
 	used     uint32 // PCBs that were ever given out
 	free     *UDP
@@ -103,9 +103,23 @@ func (us *udpState) findFlow(local, remote header.Addr, ports uint32) *UDP {
 	})
 }
 
+// portUser says who is bound to a port: a PCB for any address, or some for
+// addresses of their own, which are in the table of ports.
+type portUser struct {
+	n   uint32 // PCBs, whatever the address
+	any uint32 // number + 1 of the one bound to any; 0: none
+}
+
 // findPort is the PCB bound to exactly this local end.
 func (us *udpState) findPort(local header.Addr, port uint16) *UDP {
-	if us.count(port) == 0 {
+	use := us.user(port)
+	switch {
+	case use.n == 0:
+		return nil
+	case use.any != 0:
+		if local.IsUnspecified() {
+			return us.pcb(use.any - 1)
+		}
 		return nil
 	}
 	return us.search(&us.ports, us.hash(local, header.Addr{}, uint32(port)), func(u *UDP) bool {
@@ -134,21 +148,42 @@ func (us *udpState) search(f *flowTable, hash uint32, match func(u *UDP) bool) *
 	}
 }
 
-// count is how many PCBs are bound to a port.
-func (us *udpState) count(port uint16) uint32 {
+// user says who is bound to a port.
+func (us *udpState) user(port uint16) portUser {
 	if page := us.bound[port>>8]; page != nil {
 		return page[port&0xff]
 	}
-	return 0
+	return portUser{}
 }
 
-func (us *udpState) addCount(port uint16, d uint32) {
-	page := us.bound[port>>8]
+// count is how many PCBs are bound to a port.
+func (us *udpState) count(port uint16) uint32 { return us.user(port).n }
+
+// addPort puts a bound PCB into the tables.
+func (us *udpState) addPort(u *UDP) {
+	page := us.bound[u.lport>>8]
 	if page == nil {
-		page = new([256]uint32)
-		us.bound[port>>8] = page
+		page = new([256]portUser)
+		us.bound[u.lport>>8] = page
 	}
-	page[port&0xff] += d
+	use := &page[u.lport&0xff]
+	use.n++
+	if u.anyAddr {
+		use.any = u.id + 1
+		return
+	}
+	us.ports.insert(us.hash(u.local, header.Addr{}, uint32(u.lport)), u.id)
+}
+
+// removePort undoes addPort.
+func (us *udpState) removePort(u *UDP) {
+	use := &us.bound[u.lport>>8][u.lport&0xff]
+	use.n--
+	if u.anyAddr {
+		use.any = 0
+		return
+	}
+	us.ports.remove(us.hash(u.local, header.Addr{}, uint32(u.lport)), u.id)
 }
 
 // udpLookup finds the PCB for a datagram from src to dst, with ports as in the

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/stack"
 )
@@ -21,6 +22,7 @@ const udpTail = 200_000_000
 type UDP struct {
 	base
 	block []byte
+	sum   uint16 // of block without its first 8 bytes, which are the time
 	socks []*stack.UDP
 	turn  int
 	retry int64 // when buffers were short: not before
@@ -32,7 +34,8 @@ type UDP struct {
 func NewUDP(s *stack.Stack, cfg Config) *UDP {
 	cfg.setDefaults(64)
 	cfg.Size = max(cfg.Size, 8)
-	return &UDP{base: newBase(s, cfg), block: patternOf(cfg.Size)}
+	block := patternOf(cfg.Size)
+	return &UDP{base: newBase(s, cfg), block: block, sum: header.Checksum(block[8:], 0)}
 }
 
 // Start opens the sockets.
@@ -78,6 +81,10 @@ func (u *UDP) Poll(now int64) (n int) {
 	if u.stopped || now < u.retry || !u.ready(now) {
 		return 0
 	}
+	// The time is that of the round, so it is summed once.
+	var stamp [8]byte
+	binary.BigEndian.PutUint64(stamp[:], uint64(now))
+	sum := header.Checksum(stamp[:], u.sum)
 	for n < udpBurst && !u.full() && u.pace.take(now) {
 		p := u.s.Pool().Alloc(pbuf.LayerTransport, u.cfg.Size, pbuf.KindPool)
 		if p == nil {
@@ -85,14 +92,12 @@ func (u *UDP) Poll(now int64) (n int) {
 			break
 		}
 		_ = p.Take(u.block) // it has that length
-		var b [8]byte
-		binary.BigEndian.PutUint64(b[:], uint64(now))
-		_ = p.Take(b[:])
+		_ = p.Take(stamp[:])
 		sock := u.socks[u.turn]
 		if u.turn++; u.turn == len(u.socks) {
 			u.turn = 0
 		}
-		if err := sock.Send(p); err != nil {
+		if err := sock.SendSum(p, sum); err != nil {
 			u.fail(err)
 			u.retry = now + stallRetry
 			break
