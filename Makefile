@@ -10,8 +10,10 @@ COREMASK ?= 0x3
 # How long `run` lasts in all, and how long `fuzz` stays on each target.
 DURATION ?= 10s
 FUZZTIME ?= 30s
-# Pattern of the benchmarks that `bench` runs.
-BENCH    ?= .
+# Pattern of the benchmarks that `bench` runs, and more arguments of theirs
+# (bench/doc.go), as -conns 1000000 or -port tap:NAME -to ADDRESS …
+BENCH     ?= .
+BENCHARGS ?=
 # The version that `lint` fetches where no staticcheck is installed.
 STATICCHECK_VERSION ?= v0.8.2
 
@@ -94,8 +96,8 @@ arm64: deps ## build and vet everything for arm64, test what has assembly (emula
 	$(ARM64_ENV) $(GO) vet ./...
 	$(if $(ARM64),$(ARM64_ENV) $(GO) test -count=1 -timeout 5m $(EMULATOR) $(ARM64))
 
-bench: ## run the benchmarks (COREMASK, BENCH)
-	$(GO) test -run '^$$' -bench '$(BENCH)' ./bench -args -coremask $(COREMASK)
+bench: ## run the benchmarks (COREMASK, BENCH, BENCHARGS)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./bench -args -coremask $(COREMASK) $(BENCHARGS)
 
 peers: deps ## compare with gVisor, Linux, lwIP and DPDK (RUNS, TRIAL, WORKS, SHORT=1, JSON=FILE, UPDATE=1)
 	cd bench/peers && $(GO) build -tags '$(PEERS_TAGS)' -o ../../bin/peers .
