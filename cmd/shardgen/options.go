@@ -49,6 +49,7 @@ type options struct {
 	json     bool
 	interval time.Duration
 	pcap     string
+	profile  string // of the CPU
 
 	// Made of the above by check.
 	device device.Name    // of port
@@ -158,6 +159,7 @@ func (o *options) stackFlags(f *pflag.FlagSet) {
 func (o *options) outputFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.interval, "interval", time.Second, "how often the live line comes, on standard error; 0: never")
 	f.BoolVar(&o.json, "json", false, "print the report as one JSON object")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the run to this file, for go tool pprof")
 }
 
 // parse reads and checks the flags of c.
