@@ -62,7 +62,7 @@ ARM64     = $(call packages,header ring pbuf rss offload stack)
 ARM64_ENV = GOARCH=arm64 CGO_ENABLED=0
 EMULATOR  = $(if $(filter arm64,$(shell $(GO) env GOHOSTARCH)),,-exec qemu-aarch64-static)
 
-.PHONY: help deps build run test unit serial debug race arm64 bench peers peers-test fuzz lint lint-light clean
+.PHONY: help deps build run test unit serial debug race arm64 bench pgo peers peers-test fuzz lint lint-light clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,16 @@ arm64: deps ## build and vet everything for arm64, test what has assembly (emula
 
 bench: ## run the benchmarks (COREMASK, BENCH, BENCHARGS)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./bench -args -coremask $(COREMASK) $(BENCHARGS)
+
+pgo: ## record the profile that shardgen is built with (COREMASK)
+	mkdir -p out
+	$(GO) build -trimpath -pgo=off -o out/shardgen-pgo ./cmd/shardgen
+	out/shardgen-pgo demo --coremask $(COREMASK) --duration 16s --interval 0 --cpuprofile out/demo.prof
+	out/shardgen-pgo http --coremask $(COREMASK) --conns 64 --duration 4s --interval 0 --cpuprofile out/http.prof >out/http.txt
+	$(GO) tool pprof -proto -output out/all.prof out/demo.prof out/http.prof
+	$(GO) run ./cmd/pgostrip <out/all.prof >out/default.pgo
+	mv out/default.pgo cmd/shardgen/default.pgo
+	@ls -l cmd/shardgen/default.pgo
 
 peers: deps ## compare with gVisor, Linux, lwIP and DPDK (RUNS, TRIAL, WORKS, SHORT=1, JSON=FILE, UPDATE=1)
 	cd bench/peers && $(GO) build -tags '$(PEERS_TAGS)' -o ../../bin/peers .
