@@ -10,8 +10,10 @@ COREMASK ?= 0x3
 # How long `run` lasts in all, and how long `fuzz` stays on each target.
 DURATION ?= 10s
 FUZZTIME ?= 30s
-# Pattern of the benchmarks that `bench` runs.
-BENCH    ?= .
+# Pattern of the benchmarks that `bench` runs, and more arguments of theirs
+# (bench/doc.go), as -conns 1000000 or -port tap:NAME -to ADDRESS …
+BENCH     ?= .
+BENCHARGS ?=
 # The version that `lint` fetches where no staticcheck is installed.
 STATICCHECK_VERSION ?= v0.8.2
 
@@ -53,10 +55,17 @@ PARALLEL = $(filter-out $(SERIAL),$(ALL))
 RACE     = $(call packages,ring port shard netconn affinity)
 DEBUG    = $(call packages,pbuf stack)
 
-.PHONY: help deps build run test unit serial debug race bench peers peers-test fuzz lint lint-light clean
+# Packages that run on an emulated arm64 too: those with assembly, and what
+# lies in memory in ways that a processor may be particular about. An arm64
+# machine needs no emulator.
+ARM64     = $(call packages,header ring pbuf rss offload stack)
+ARM64_ENV = GOARCH=arm64 CGO_ENABLED=0
+EMULATOR  = $(if $(filter arm64,$(shell $(GO) env GOHOSTARCH)),,-exec qemu-aarch64-static)
+
+.PHONY: help deps build run test unit serial debug race arm64 bench pgo peers peers-test fuzz lint lint-light clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that the tests use, if a tool is missing (root)
 	@.ci/deps
@@ -68,7 +77,7 @@ build: ## build all packages, and the generator as bin/shardgen
 run: build ## run bulk, rr, cps and udp on the in-memory wire (COREMASK, DURATION)
 	bin/shardgen demo --coremask $(COREMASK) --duration $(DURATION) $(RUNFLAGS)
 
-test: deps lint-light build unit serial debug race peers-test ## everything that CI runs
+test: deps lint-light build unit serial debug race arm64 peers-test ## everything that CI runs
 
 unit: ## tests that need nothing of the machine
 	$(GO) test -count=1 -timeout 5m $(PARALLEL)
@@ -82,8 +91,23 @@ debug: ## tests of the buffers and the stack with the buffers' checks on
 race: ## tests of what more than one thread touches, with the race detector
 	$(if $(RACE),$(GO) test -count=1 -timeout 10m -p 1 -race $(RACE))
 
-bench: ## run the benchmarks (COREMASK, BENCH)
-	$(GO) test -run '^$$' -bench '$(BENCH)' ./bench -args -coremask $(COREMASK)
+arm64: deps ## build and vet everything for arm64, test what has assembly (emulated)
+	$(ARM64_ENV) $(GO) build ./...
+	$(ARM64_ENV) $(GO) vet ./...
+	$(if $(ARM64),$(ARM64_ENV) $(GO) test -count=1 -timeout 5m $(EMULATOR) $(ARM64))
+
+bench: ## run the benchmarks (COREMASK, BENCH, BENCHARGS)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./bench -args -coremask $(COREMASK) $(BENCHARGS)
+
+pgo: ## record the profile that shardgen is built with (COREMASK)
+	mkdir -p out
+	$(GO) build -trimpath -pgo=off -o out/shardgen-pgo ./cmd/shardgen
+	out/shardgen-pgo demo --coremask $(COREMASK) --duration 16s --interval 0 --cpuprofile out/demo.prof
+	out/shardgen-pgo http --coremask $(COREMASK) --conns 64 --duration 4s --interval 0 --cpuprofile out/http.prof >out/http.txt
+	$(GO) tool pprof -proto -output out/all.prof out/demo.prof out/http.prof
+	$(GO) run ./cmd/pgostrip <out/all.prof >out/default.pgo
+	mv out/default.pgo cmd/shardgen/default.pgo
+	@ls -l cmd/shardgen/default.pgo
 
 peers: deps ## compare with gVisor, Linux, lwIP and DPDK (RUNS, TRIAL, WORKS, SHORT=1, JSON=FILE, UPDATE=1)
 	cd bench/peers && $(GO) build -tags '$(PEERS_TAGS)' -o ../../bin/peers .

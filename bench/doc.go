@@ -10,15 +10,63 @@
 //	                split: the first half of the cores are clients, the other
 //	                half servers (default: pairs)
 //	-conns LIST     run only these numbers of connections
+//	-port P         mem: both ends here, joined by memory (default);
+//	                tap:NAME: clients on a TAP device, servers elsewhere
+//
+// and with -port tap:NAME
+//
+//	-to ADDR        the servers' address: "shardgen serve" listens there
+//	-addr A/N       the clients' address; several times, for many connections
+//	-kernel-addr A/N, -netns NAME, -gateway ADDR
+//	                the kernel's end of the device, the network namespace it is
+//	                in, and the way to a server that is not on its network
+//
+// # Benchmarks
+//
+//	Bulk      sending, 1, 16, 1,000 connections; an operation is a kilobyte
+//	RR        64 bytes there and back, 1 to 100,000 connections
+//	CPS       connect, 64 bytes each way, close
+//	HTTP      requests on kept connections
+//	UDP       datagrams of 64 and 1,400 bytes
+//	Accept    storms: all connect at once, and fill the listener's backlog
+//	Idle      connections that send nothing, 10,000 and 100,000 of them; try
+//	          -conns 1000000 where there is memory for both ends (1 GB)
+//	Handover  elements from core to core over a ring, in batches of 1 and 32
+//	Timers    arming and cancelling those of a thousand and a million connections
+//
+// The last two have no packets and heed only -coremask, and -conns for Timers.
 //
 // A benchmark warms up first, then runs for -benchtime and reports, beside
-// ns/op (an operation is a transaction, connection or datagram; for bulk, a
-// kilobyte):
+// ns/op (an operation is a transaction, connection, datagram, element or timer
+// if nothing else is said) and B/op:
 //
 //	Gbit/s          application data
 //	packets/s       frames on the wire, both directions
-//	ns/packet       time of a core a frame, handled at both ends: cores × time / frames
-//	transactions/s, connections/s
-//	p50-µs, p99-µs, p999-µs   latency seen by the client
-//	drops, retrans  what the stacks and the wire lost or sent again
+//	ns/packet/core  time of a core a frame, handled at both ends: cores × time /
+//	                frames; with servers elsewhere, time of ours
+//	transactions/s, requests/s, connections/s, datagrams/s, elements/s
+//	p50-ns, p99-ns, p999-ns   latency seen by the client after the warm-up
+//	drops, retrans  what the stacks dropped or sent again; the log says why
+//	missed          frames that the ports lost: no buffer, no room, damaged
+//	bytes/connection   memory of one end of an idle connection: PCB, timer,
+//	                table and the client's own state, as the process grows
+//
+// Output is in the Go benchmark format; compare two with benchstat.
+//
+// # Servers elsewhere
+//
+// On the far host, or here in a namespace whose kernel forwards between two
+// devices:
+//
+//	ip netns add lab
+//	ip netns exec lab sysctl -w net.ipv4.ip_forward=1
+//	shardgen serve --port tap:far --netns lab --corelist 1 \
+//	  --addr 198.18.1.1/24 --kernel-addr 198.18.1.2/24 --gateway 198.18.1.2 &
+//	go test -run '^$' -bench 'RR|UDP' ./bench -args -coremask 0x1 \
+//	  -port tap:near -netns lab -addr 198.18.0.1/24 -kernel-addr 198.18.0.2/24 \
+//	  -gateway 198.18.0.2 -to 198.18.1.1
+//
+// Counters, drops and latencies are then those of the clients; what the servers
+// saw, serve reports when it ends. An operation of Bulk is a kilobyte that they
+// acknowledged, one of UDP a datagram sent.
 package bench

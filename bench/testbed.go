@@ -14,6 +14,7 @@ import (
 	"github.com/shardstack/shardstack/bench/load"
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
+	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/port/mem"
 	"github.com/shardstack/shardstack/ring"
 	"github.com/shardstack/shardstack/shard"
@@ -45,7 +46,12 @@ type Options struct {
 	Layout Layout
 	Conns  int // in all; sizes pools and rings
 	MTU    int // default 1500
-	Stack  stack.Config
+	// Backlog of each listener of a server shard. Default 65536.
+	Backlog int
+	Stack   stack.Config
+	// Outside has the clients use a real port, with the servers elsewhere.
+	// Layout does not apply then.
+	Outside *Outside
 	// Client makes the load of one client shard, conns being its part of
 	// Conns.
 	Client func(s *stack.Stack, conns int) load.Client
@@ -56,8 +62,12 @@ type Testbed struct {
 	opt    Options
 	cores  []int
 	groups []*shard.Group // each wire's client group, then its server group
+	ports  []port.Port
+	mu     sync.Mutex // of ends while the shards start
 	ends   []*end
 	stop   ring.Flag
+	warm   ring.Flag    // see Warm
+	cold   atomic.Int64 // clients that have not seen it
 	wg     sync.WaitGroup
 	err    atomic.Error
 	procs  int // GOMAXPROCS before
@@ -82,6 +92,8 @@ type end struct {
 	s      *shard.Shard
 	client load.Client
 	server *load.Server
+	tb     *Testbed
+	warm   bool // the client's latencies are those since Testbed.Warm
 	rounds int
 	now    Totals
 	snap   ring.Snapshot[Totals]
@@ -106,6 +118,11 @@ func (e *end) Next() int64 { return 0 }
 func (e *end) publish() {
 	if e.client != nil {
 		e.now.Client = *e.client.Counters()
+		if !e.warm && e.tb.warm.IsSet() {
+			e.warm = true
+			e.client.Latency().Reset()
+			e.tb.cold.Dec()
+		}
 	} else {
 		e.now.Server = *e.server.Counters()
 	}
@@ -118,15 +135,21 @@ func New(opt Options) (*Testbed, error) {
 	if opt.MTU == 0 {
 		opt.MTU = 1500
 	}
+	if opt.Backlog == 0 {
+		opt.Backlog = 1 << 16
+	}
 	n := opt.Cores.Len()
-	if n == 0 || opt.Layout == Split && n < 2 {
+	if n == 0 || opt.Layout == Split && opt.Outside == nil && n < 2 {
 		return nil, fmt.Errorf("bench: %d cores are too few", n)
 	}
 	tb := &Testbed{opt: opt, cores: opt.Cores.Cores()}
 	// The pinned threads never yield: this goroutine needs a P of its own.
 	tb.procs = runtime.GOMAXPROCS(n + 1)
 	start := tb.startPairs
-	if opt.Layout == Split {
+	switch {
+	case opt.Outside != nil:
+		start = tb.startOutside
+	case opt.Layout == Split:
 		start = tb.startSplit
 	}
 	if err := start(); err != nil {
@@ -153,6 +176,7 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	if err != nil {
 		return nil, nil, err
 	}
+	tb.ports = append(tb.ports, a, b)
 	for _, x := range []*shard.Config{&c, &s} {
 		n := conns(0)
 		x.Pool = pbuf.Config{Small: 32768 + 4*n, Buffers: 16384 + min(n*64, 1<<16), Jumbo: 8}
@@ -176,20 +200,27 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 }
 
 func (tb *Testbed) initClient(s *shard.Shard, conns int) error {
-	e := &end{s: s, client: tb.opt.Client(s.Stack(), conns)}
-	s.AddPoller(e)
-	tb.ends = append(tb.ends, e)
+	e := &end{s: s, tb: tb, client: tb.opt.Client(s.Stack(), conns)}
+	tb.cold.Inc()
+	tb.addEnd(e)
 	return e.client.Start()
 }
 
 func (tb *Testbed) initServer(s *shard.Shard) (err error) {
 	e := &end{s: s}
-	if e.server, err = load.NewServer(s.Stack(), load.ServerConfig{Backlog: 1 << 16}); err != nil {
+	if e.server, err = load.NewServer(s.Stack(), load.ServerConfig{Backlog: tb.opt.Backlog}); err != nil {
 		return err
 	}
-	s.AddPoller(e)
-	tb.ends = append(tb.ends, e)
+	tb.addEnd(e)
 	return nil
+}
+
+// addEnd adds the load of a shard, on its thread.
+func (tb *Testbed) addEnd(e *end) {
+	e.s.AddPoller(e)
+	tb.mu.Lock()
+	tb.ends = append(tb.ends, e)
+	tb.mu.Unlock()
 }
 
 // clientPrefixes are the addresses that client shards may use: a connection to
@@ -267,9 +298,9 @@ func (tb *Testbed) startSplit() error {
 	return cg.Start()
 }
 
-// Cores is how many cores work.
+// Cores is how many cores work, of ours.
 func (tb *Testbed) Cores() int {
-	if tb.opt.Layout == Split {
+	if tb.opt.Layout == Split && tb.opt.Outside == nil {
 		return len(tb.cores) / 2 * 2
 	}
 	return len(tb.cores)
@@ -314,7 +345,13 @@ func (tb *Testbed) failure() error {
 	return nil
 }
 
-// Latency is that of all clients. Only after Close.
+// Warm ends the warm-up: latencies that were measured before don't count.
+func (tb *Testbed) Warm() error {
+	tb.warm.Set()
+	return tb.Until(10*time.Second, func(*Totals) bool { return tb.cold.Load() == 0 })
+}
+
+// Latency is that of all clients since Warm. Only after Close.
 func (tb *Testbed) Latency() *hdrhistogram.Histogram {
 	var sum *hdrhistogram.Histogram
 	for _, e := range tb.ends {

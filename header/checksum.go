@@ -29,6 +29,9 @@ func Checksum(b []byte, sum uint16) uint16 {
 	if hasAVX2 {
 		return checksumAVX2(&b[0], len(b), sum)
 	}
+	if hasNEON {
+		return checksumNEON(&b[0], len(b), sum)
+	}
 	return sumWide(b, sum)
 }
 
@@ -43,6 +46,9 @@ func ChecksumCopy(dst, src []byte, sum uint16) uint16 {
 		}
 		if hasAVX2 {
 			return checksumCopyAVX2(&dst[0], &src[0], len(src), sum)
+		}
+		if hasNEON {
+			return checksumCopyNEON(&dst[0], &src[0], len(src), sum)
 		}
 	}
 	copy(dst, src)

@@ -9,24 +9,11 @@ import (
 )
 
 func init() {
-	sum := func(f func(*byte, int, uint16) uint16) sumFunc {
-		return func(b []byte, s uint16) uint16 { return f(&b[0], len(b), s) }
-	}
-	cp := func(f func(_, _ *byte, _ int, _ uint16) uint16) copyFunc {
-		return func(dst, src []byte, s uint16) uint16 { return f(&dst[0], &src[0], len(src), s) }
-	}
-	add := func(name string, s sumFunc, c copyFunc, minLen int) {
-		sums = append(sums, sums[0])
-		copies = append(copies, copies[0])
-		x, y := &sums[len(sums)-1], &copies[len(copies)-1]
-		x.name, x.sum, x.min = name, s, minLen
-		y.name, y.sum, y.min = name, c, minLen
-	}
 	if hasAVX2 {
-		add("AVX2", sum(checksumAVX2), cp(checksumCopyAVX2), 32)
+		addAssembly("AVX2", checksumAVX2, checksumCopyAVX2, 32)
 	}
 	if hasAVX512 {
-		add("AVX512", sum(checksumAVX512), cp(checksumCopyAVX512), 1)
+		addAssembly("AVX512", checksumAVX512, checksumCopyAVX512, 1)
 	}
 }
 

@@ -28,7 +28,7 @@
 //	header.Checksum(segment, header.PseudoHeader(src, dst, header.ProtoTCP, n)) == 0xffff
 //
 // On amd64 they are computed with AVX-512 or AVX2 where CPU and system have it,
-// elsewhere, and with the build tag purego, in Go.
+// on arm64 with NEON; elsewhere, and with the build tag purego, in Go.
 //
 // Numbers are in host order on this side of the accessors, lengths and offsets
 // in bytes, except where a field's own name says otherwise (IHL, DataOffset).

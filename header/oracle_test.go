@@ -45,6 +45,16 @@ var copies = []struct {
 	{"ChecksumCopy", ChecksumCopy, 0},
 }
 
+// addAssembly adds a pair that takes pointers and at least minLen bytes.
+func addAssembly(name string, sum func(*byte, int, uint16) uint16, cp func(_, _ *byte, _ int, _ uint16) uint16, minLen int) {
+	x, y := sums[0], copies[0]
+	x.name, x.min = name, minLen
+	x.sum = func(b []byte, s uint16) uint16 { return sum(&b[0], len(b), s) }
+	y.name, y.min = name, minLen
+	y.sum = func(dst, src []byte, s uint16) uint16 { return cp(&dst[0], &src[0], len(src), s) }
+	sums, copies = append(sums, x), append(copies, y)
+}
+
 // randomBytes returns n bytes that depend on seed only.
 func randomBytes(n int, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))

@@ -1,6 +1,7 @@
 // Package load holds the applications of a traffic generator, as callbacks on
 // one stack: servers that echo, discard, exchange or speak HTTP, and clients
-// for bulk transfer, request-response, connection rate, UDP, HTTP and ping.
+// for bulk transfer, request-response, connection rate, connection storms, idle
+// connections, UDP, HTTP and ping.
 //
 // A client or server belongs to its stack's thread: it is made, started,
 // polled and read there. Once its connections are open it allocates nothing.

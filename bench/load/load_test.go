@@ -104,11 +104,13 @@ func TestCPSKeepsTheRate(t *testing.T) {
 
 func TestRefusedConnectionsEndTheClient(t *testing.T) {
 	for name, mk := range map[string]func(s *stack.Stack, cfg Config) Client{
-		"rr":   func(s *stack.Stack, cfg Config) Client { return NewRR(s, cfg) },
-		"bulk": func(s *stack.Stack, cfg Config) Client { return NewBulk(s, cfg) },
-		"cps":  func(s *stack.Stack, cfg Config) Client { return NewCPS(s, cfg) },
-		"http": func(s *stack.Stack, cfg Config) Client { return NewHTTP(s, cfg) },
-		"exch": func(s *stack.Stack, cfg Config) Client { return NewExchange(s, cfg) },
+		"rr":    func(s *stack.Stack, cfg Config) Client { return NewRR(s, cfg) },
+		"bulk":  func(s *stack.Stack, cfg Config) Client { return NewBulk(s, cfg) },
+		"cps":   func(s *stack.Stack, cfg Config) Client { return NewCPS(s, cfg) },
+		"http":  func(s *stack.Stack, cfg Config) Client { return NewHTTP(s, cfg) },
+		"exch":  func(s *stack.Stack, cfg Config) Client { return NewExchange(s, cfg) },
+		"idle":  func(s *stack.Stack, cfg Config) Client { return NewIdle(s, cfg) },
+		"storm": func(s *stack.Stack, cfg Config) Client { return NewStorm(s, cfg) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t, pbuf.Config{}, nil) // nobody serves

@@ -58,7 +58,7 @@ func newBed(c *command, o *options) (*bed, error) {
 	}
 	b := &bed{failed: make(chan error, 2)}
 	cores, farCores := o.cores, affinity.Set{}
-	if o.tap == "" {
+	if o.device.InMemory() {
 		cores, farCores = halves(o.cores)
 	}
 	if c.oneShard {
@@ -115,7 +115,7 @@ func portConfig(p port.Port, addrs prefixes, gateway netip.Addr) shard.PortConfi
 // groupConfig is what the two groups have in common.
 func groupConfig(c *command, o *options, cores affinity.Set, far bool) shard.Config {
 	cfg := shard.Config{Cores: cores, Idle: o.idle.policy}
-	if o.tap == "" && o.cores.Len() == 1 && !o.idle.set {
+	if o.device.InMemory() && o.cores.Len() == 1 && !o.idle.set {
 		cfg.Idle = shard.Park // both ends share the core: who polls keeps the other waiting
 	}
 	size := sizing(c, o, cores.Len())

@@ -116,7 +116,7 @@ func TestHelpShowsEveryFlagAndExample(t *testing.T) {
 		code, byFlag, _ := shardgen(t, c.name, "--help")
 		require.Equal(t, exitOK, code)
 		require.Equal(t, byHelp, byFlag)
-		for _, flag := range []string{"--coremask", "--corelist", "--port", "--json", "--seed", "--time-wait", "--interval", "--idle", "--pcap"} {
+		for _, flag := range []string{"--coremask", "--corelist", "--port", "--json", "--seed", "--time-wait", "--interval", "--idle", "--pcap", "--cpuprofile"} {
 			require.Contains(t, byHelp, flag)
 		}
 		require.NotEmpty(t, examples[c.name], c.name)

@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o options
 	err := o.parse(c, args)
 	if err == nil {
-		err = c.run(ctx, c, &o, &output{stdout, stderr})
+		err = profiled(o.profile, func() error { return c.run(ctx, c, &o, &output{stdout, stderr}) })
 	}
 	switch {
 	case err == nil:

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/shardstack/shardstack/affinity"
+	"github.com/shardstack/shardstack/bench/device"
 )
 
 // options are what the command line says.
@@ -48,9 +49,10 @@ type options struct {
 	json     bool
 	interval time.Duration
 	pcap     string
+	profile  string // of the CPU
 
 	// Made of the above by check.
-	tap    string         // the device's name; "" is the in-memory wire
+	device device.Name    // of port
 	target netip.AddrPort // of to
 }
 
@@ -157,6 +159,7 @@ func (o *options) stackFlags(f *pflag.FlagSet) {
 func (o *options) outputFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.interval, "interval", time.Second, "how often the live line comes, on standard error; 0: never")
 	f.BoolVar(&o.json, "json", false, "print the report as one JSON object")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the run to this file, for go tool pprof")
 }
 
 // parse reads and checks the flags of c.
@@ -233,20 +236,17 @@ func (o *options) checkCores() error {
 
 // checkPort reads --port and what goes with it.
 func (o *options) checkPort(c *command) error {
-	kind, name, _ := strings.Cut(o.port, ":")
-	switch {
-	case kind == "tap" && name != "":
-		o.tap = name
-	case kind == "tap":
-		return usagef("--port tap needs a name, as tap:gen0")
-	case o.port == "":
+	if o.port == "" {
 		return usagef("%s needs a --port, as tap:gen0", c.name)
-	case o.port != "mem":
-		return usagef("--port %q is neither mem nor tap:NAME", o.port)
-	case c.name == "serve":
+	}
+	var err error
+	if o.device, err = device.Parse(o.port); err != nil {
+		return usagef("--port: %w", err)
+	}
+	if o.device.InMemory() && c.name == "serve" {
 		return usagef("serve waits for others to come, and nobody comes over --port mem; use tap:NAME")
 	}
-	if o.tap == "" {
+	if o.device.InMemory() {
 		for name, given := range map[string]bool{
 			"--netns": o.netns != "", "--kernel-addr": len(o.kernelAddr) != 0, "--gateway": o.gateway != addrValue{},
 		} {
@@ -261,19 +261,19 @@ func (o *options) checkPort(c *command) error {
 // defaultAddrs fills in addresses that are not given.
 func (o *options) defaultAddrs() error {
 	switch {
-	case o.tap == "" && len(o.addrs) == 0:
+	case o.device.InMemory() && len(o.addrs) == 0:
 		o.addrs = prefixes{secondAddr}
-	case o.tap != "" && len(o.addrs) == 0:
+	case !o.device.InMemory() && len(o.addrs) == 0:
 		if len(o.kernelAddr) != 0 {
 			return usagef("--kernel-addr without --addr")
 		}
 		o.addrs, o.kernelAddr = prefixes{firstAddr}, prefixes{secondAddr}
 	}
 	for _, p := range o.addrs {
-		if o.tap == "" && !p.Contains(firstAddr.Addr()) {
+		if o.device.InMemory() && !p.Contains(firstAddr.Addr()) {
 			return usagef("--addr %v: the server on the in-memory wire is %v", p, firstAddr.Addr())
 		}
-		if o.tap == "" && p.Addr() == firstAddr.Addr() {
+		if o.device.InMemory() && p.Addr() == firstAddr.Addr() {
 			return usagef("--addr %v is that of the server on the in-memory wire", p)
 		}
 	}
@@ -290,7 +290,7 @@ func (o *options) checkTarget(c *command) error {
 		port = c.defaults.echoPort
 	}
 	switch {
-	case o.to == "" && o.tap == "":
+	case o.to == "" && o.device.InMemory():
 		o.target = netip.AddrPortFrom(firstAddr.Addr(), port)
 		return nil
 	case o.to == "" && len(o.kernelAddr) != 0:

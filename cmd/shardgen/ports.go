@@ -12,8 +12,8 @@ func openPorts(c *command, o *options, shards, farShards int) (near, far port.Po
 	if o.queues != 0 {
 		shards = o.queues
 	}
-	if o.tap != "" {
-		near, err = openTAP(c, o, shards)
+	if !o.device.InMemory() {
+		near, err = openDevice(c, o, shards)
 		return near, nil, err
 	}
 	a, b, err := mem.New(mem.Config{A: wireEnd("client", c, o, shards), B: wireEnd("server", c, o, farShards)})

@@ -2,7 +2,7 @@
 
 package header
 
-// There is no assembly: constants, so that the compiler drops the calls.
+// There is no such assembly: constants, so that the compiler drops the calls.
 const hasAVX2, hasAVX512 = false, false
 
 func checksumAVX2(*byte, int, uint16) uint16              { panic("unreachable") }

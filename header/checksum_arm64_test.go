@@ -1,0 +1,5 @@
+//go:build !purego
+
+package header
+
+func init() { addAssembly("NEON", checksumNEON, checksumCopyNEON, 16) }
