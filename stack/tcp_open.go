@@ -162,12 +162,12 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 func (t *TCP) initConnection() {
 	s := t.s
 	cfg := &s.cfg.TCP
-	isn, offset := s.flowSecret(t.local, t.lport, t.remote, t.rport)
-	iss := header.Seq(uint32(isn) + uint32(s.now>>12))
+	isn, offset := s.flowSecrets(t.local, t.lport, t.remote, t.rport)
+	iss := header.Seq(isn + uint32(s.now>>12))
 	if h := s.hooks.TCPISN; h != nil {
 		iss = h(t.local, t.lport, t.remote, t.rport)
 	}
-	t.iss, t.tsOffset = iss, uint32(offset)
+	t.iss, t.tsOffset = iss, offset
 	t.sndUna, t.sndNxt, t.sndMax, t.sndLbb, t.recover = iss, iss, iss, iss, iss
 	t.sndWl2 = iss
 	t.rcvWnd = t.recvBuf()
@@ -205,9 +205,8 @@ func (t *TCP) maxMSS() int {
 // choice. 0: all taken.
 func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 	cfg := &s.cfg.TCP
-	_, offset := s.flowSecret(local, 0, remote, rport)
 	n := uint32(cfg.PortMax-cfg.PortMin) + 1
-	start := uint32(offset) + s.tcp.nextPort
+	start := s.portOffset(local, remote, rport) + s.tcp.nextPort
 	for i := range n {
 		port := cfg.PortMin + uint16((start+i)%n)
 		if h := s.hooks.TCPPort; h != nil {
@@ -224,20 +223,43 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 	return 0
 }
 
-// flowSecret gives two secrets of a tuple: for the ISN, and for the port
-// offset (RFC 6056) or the timestamp offset (RFC 7323 5.4, 7.1).
-func (s *Stack) flowSecret(local header.Addr, lport uint16, remote header.Addr, rport uint16) (isn, offset uint64) {
+// flowSecrets gives two secrets of a connection, the halves of one keyed hash:
+// for the ISN (RFC 6528 3) and for the timestamp offset (RFC 7323 5.4, 7.1).
+func (s *Stack) flowSecrets(local header.Addr, lport uint16, remote header.Addr, rport uint16) (isn, offset uint32) {
+	k := &s.tcp.isnKey
+	h := flowHash64(k[0], k[1], flowEnds{local, remote, lport, rport})
+	return uint32(h), uint32(h >> 32)
+}
+
+// portOffset is where in the range of ports a remote end's connections begin
+// (RFC 6056 3.3.3).
+func (s *Stack) portOffset(local, remote header.Addr, rport uint16) uint32 {
+	k := &s.tcp.isnKey
+	return uint32(flowHash64(k[2], k[3], flowEnds{local, remote, 0, rport}))
+}
+
+// flowEnds is both ends of a connection.
+type flowEnds struct {
+	local, remote header.Addr
+	lport, rport  uint16
+}
+
+// flowHash64 is SipHash-2-4 of a flow under a key.
+func flowHash64(k0, k1 uint64, f flowEnds) uint64 {
 	var b [40]byte
 	be := binary.BigEndian
-	be.PutUint64(b[0:], local.Hi())
-	be.PutUint64(b[8:], local.Lo())
-	be.PutUint64(b[16:], remote.Hi())
-	be.PutUint64(b[24:], remote.Lo())
-	be.PutUint16(b[32:], lport)
-	be.PutUint16(b[34:], rport)
-	k := &s.tcp.isnKey
-	h := siphash.Hash(k[0], k[1], b[:36])
-	return h, siphash.Hash(k[2], k[3], b[:36])
+	ports := uint32(f.lport)<<16 | uint32(f.rport)
+	if f.local.Is4() && f.remote.Is4() { // a third of the work
+		be.PutUint64(b[0:], f.local.Lo()<<32|uint64(f.remote.Uint32()))
+		be.PutUint32(b[8:], ports)
+		return siphash.Hash(k0, k1, b[:12])
+	}
+	be.PutUint64(b[0:], f.local.Hi())
+	be.PutUint64(b[8:], f.local.Lo())
+	be.PutUint64(b[16:], f.remote.Hi())
+	be.PutUint64(b[24:], f.remote.Lo())
+	be.PutUint32(b[32:], ports)
+	return siphash.Hash(k0, k1, b[:36])
 }
 
 // setupPath caches where the connection's packets go.

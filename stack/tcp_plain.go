@@ -43,9 +43,17 @@ func (s *Stack) plainInput(nif *Netif, p *pbuf.Pbuf) bool {
 	return false
 }
 
-// plainTCP takes a frame b, of p alone, that is a plain segment. The connection
-// vouches for what the layers would look up: that the destination is ours, and
-// that the source can be one. False: nothing was done, p is the caller's.
+// plainEnds reports whether a packet from src to dst is a plain one by its
+// addresses: dst is a unicast address of ours, and src can be a source.
+func (s *Stack) plainEnds(nif *Netif, src, dst header.Addr) bool {
+	e := s.locals.find(dst)
+	return e != nil && e.nif != nil && !src.IsUnspecified() && s.validSource(nif, src)
+}
+
+// plainTCP takes a frame b, of p alone, that is a plain segment, or a SYN that
+// somebody listens for. A connection vouches for what the layers would look up:
+// that the destination is ours, and that the source can be one. False: nothing
+// was done, p is the caller's.
 func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	h, total, hdr, ok := header.ParseTCP4(b)
 	if !ok || h.DstMAC() != nif.mac48 {
@@ -60,7 +68,12 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	}
 	t := s.lookup(in.dst, in.src, in.dport, in.sport, hash)
 	if t == nil {
-		return false
+		if in.flags != header.TCPSyn || !s.plainEnds(nif, in.src, in.dst) {
+			return false
+		}
+		if t = s.lookupSlow(in); t == nil {
+			return false
+		}
 	}
 	if p.Flags&pbuf.RxIPCsumGood == 0 && h.SumIPv4() != 0xffff {
 		return false
@@ -87,13 +100,11 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 // done, the segment has to go the long way.
 func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *tcpSeg) bool {
 	s, nif, n := t.s, t.nif, t.neigh
-	if !nif.plainOut || !n.usable() || !t.local.Is4() || flags&header.TCPSyn != 0 {
+	if !nif.plainOut || !n.usable() || !t.local.Is4() {
 		return false
 	}
-	hdr := header.TCPLen
-	if t.flags&tfTimestamps != 0 {
-		hdr += header.TCPTimestampLen
-	}
+	syn := flags&header.TCPSyn != 0
+	hdr := header.TCPLen + t.optionsLen(syn)
 	l4 := hdr + p.TotLen()
 	if header.IPv4Len+l4 > nif.mtu {
 		return false
@@ -114,9 +125,14 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 		f.Ack = t.rcvNxt
 		t.acked()
 	}
-	f.Window = t.windowField(false)
+	f.Window = t.windowField(syn)
 	b := p.Payload()
-	if hdr != header.TCPLen {
+	switch {
+	case syn:
+		opts := b[header.TCP4Len : header.TCP4Len+hdr-header.TCPLen]
+		t.putOptions(opts, true)
+		f.Sum += uint64(header.Checksum(opts, 0))
+	case hdr != header.TCPLen:
 		tsVal := s.tsNow + t.tsOffset
 		header.PutTimestamp(b[header.TCP4Len:], tsVal, t.tsRecent)
 		f.Sum += header.TimestampSum(tsVal, t.tsRecent)

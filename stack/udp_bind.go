@@ -135,8 +135,7 @@ func (u *UDP) Disconnect() {
 func (s *Stack) udpFreePort() uint16 {
 	lo, n := s.udpPorts()
 	s.udp.nextPort++
-	_, offset := s.flowSecret(header.AddrFrom4Uint(s.udp.nextPort), 0, header.Addr{}, 0)
-	start := uint32(offset) % n
+	start := s.portOffset(header.AddrFrom4Uint(s.udp.nextPort), header.Addr{}, 0) % n
 	for i := range n {
 		if port := lo + uint16((start+i)%n); s.udp.count(port) == 0 {
 			return port
@@ -151,8 +150,7 @@ func (s *Stack) udpFreePort() uint16 {
 func (s *Stack) udpChoosePort(local, remote header.Addr, rport uint16) uint16 {
 	us := &s.udp
 	lo, n := s.udpPorts()
-	_, offset := s.flowSecret(local, 0, remote, rport)
-	start := uint32(offset) + us.nextPort
+	start := s.portOffset(local, remote, rport) + us.nextPort
 	for i := range n {
 		port := lo + uint16((start+i)%n)
 		if h := s.hooks.UDPPort; h != nil {

@@ -20,8 +20,7 @@ func (s *Stack) plainUDP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 		return false
 	}
 	src, dst := header.AddrFrom4Uint(h.Src()), header.AddrFrom4Uint(h.Dst())
-	e := s.locals.find(dst)
-	if e == nil || e.nif == nil || !s.validSource(nif, src) || src.IsUnspecified() {
+	if !s.plainEnds(nif, src, dst) {
 		return false
 	}
 	if p.Flags&pbuf.RxIPCsumGood == 0 && h.SumIPv4() != 0xffff {
