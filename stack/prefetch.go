@@ -5,6 +5,16 @@ import (
 	"github.com/shardstack/shardstack/pbuf"
 )
 
+// Prefetch has the processor fetch what Write and Output of a connection touch,
+// so that it is there a little later, and PrefetchArg, when the PCB is there, the
+// first line of what a pointer given to SetArg points at. They change nothing. An
+// application that walks through very many connections calls them some
+// connections ahead.
+func (t *TCP) Prefetch() { prefetchPCB(t) }
+
+// PrefetchArg: see Prefetch.
+func (t *TCP) PrefetchArg() { prefetchArg(t.arg) }
+
 // prefetchFlows runs ahead of a burst: it finds each TCP segment's connection
 // and has the processor fetch it, so that the cache misses of a burst overlap
 // instead of adding up. It changes nothing but the hash that it may leave in

@@ -64,7 +64,7 @@ type (
 )
 
 // tcpFlags are a connection's conditions.
-type tcpFlags uint16
+type tcpFlags uint32
 
 const (
 	tfAckNow     tcpFlags = 1 << iota // send an ACK at the next chance
@@ -83,16 +83,19 @@ const (
 	tfAwaitsPort                      // in its interface's waiting list
 	tfSoftError                       // ICMP said that the peer can't be reached
 	tfRTO                             // between a timeout and the ACK of all that was sent
+	tfHeld                            // data is or was held back: out of order, or refused
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
-const tfSlow = tfRecovery | tfRxClosed | tfPersist | tfRTO
+const tfSlow = tfRecovery | tfRxClosed | tfPersist | tfRTO | tfHeld
 
 // TCP is a connection or a listener (struct tcp_pcb). It belongs to its
 // stack's thread. A PCB that was closed, aborted or reported to ErrFunc must
 // not be used again; the stack will.
 type TCP struct {
-	// First cache line: what finds the connection and predicts the header.
+	// Cache lines in the order in which a segment needs them; the first five are
+	// all that the traffic of an open connection touches (see hotLines). The
+	// first finds the connection and predicts the header.
 	local, remote  header.Addr
 	lport, rport   uint16
 	hash           uint32
@@ -101,8 +104,6 @@ type TCP struct {
 	rcvWnd         uint32 // free receive buffer
 	tsRecent       uint32
 	flags          tcpFlags
-	state          TCPState
-	ackPending     uint8 // segments received since the last ACK went out
 
 	// Second: what every segment needs.
 	s          *Stack
@@ -117,43 +118,47 @@ type TCP struct {
 	sndScale   uint8
 	rcvScale   uint8
 	dupAcks    uint8
-	ttl, tos   uint8
+	state      TCPState
+	ackPending uint8 // segments received since the last ACK went out
 	nrtx       uint8 // retransmissions in a row
 
 	// Third: sending.
-	sndq     pbuf.Queue // sent and unsent segments, in order
-	unsent   *pbuf.Pbuf // first of sndq not sent yet; nil: all sent
-	cc       Congestion
-	sndLbb   header.Seq // sequence number of the next byte Write takes
-	sndBuf   uint32     // free send buffer
-	sndWl1   header.Seq // segment of the last window update: sequence number
-	sndWl2   header.Seq // and acknowledgement
-	pathGen  uint32
+	sndq   pbuf.Queue // sent and unsent segments, in order
+	unsent *pbuf.Pbuf // first of sndq not sent yet; nil: all sent
+	cc     Congestion
+	sndLbb header.Seq // sequence number of the next byte Write takes
+	sndBuf uint32     // free send buffer
+	sndWl1 header.Seq // segment of the last window update: sequence number
+	sndWl2 header.Seq // and acknowledgement
+
+	// Fourth: the path, and timers as absolute times, 0 being off. The wheel
+	// holds one entry for all of them, at timerAt or earlier than it needs to be.
 	nif      *Netif
 	neigh    *neighbor
+	cold     *tcpCold
+	pathGen  uint32
 	tsOffset uint32
-	recover  header.Seq // RFC 6582
+	timerAt  int64
+	rtxAt    int64 // retransmission or persist
+	delack   int64
+	ttl, tos uint8
 
-	// Timers: absolute times, 0 is off. The wheel holds one entry for all of
-	// them, at timerAt or earlier than it needs to be.
-	timerAt int64
-	rtxAt   int64 // retransmission or persist
-	delack  int64
-	ctlAt   int64 // keepalive, FIN-WAIT-2, TIME-WAIT
-	rtt     rttEstimator
-
+	// Fifth: the round trip.
+	rtt        rttEstimator
 	id         uint32
 	sndWndMax  uint32
 	tsRecentAt uint32
-	ooBytes    uint32
+	recover    header.Seq // RFC 6582
 	iss, irs   header.Seq
-	ooseq      pbuf.Queue // out-of-order segments, sorted, disjoint
-	refused    *pbuf.Pbuf // data that RecvFunc refused
-	errFn      ErrFunc
-	opened     AcceptFunc // a listener's AcceptFunc, a client's ConnectedFunc
-	listener   *TCP       // while the connection counts against its backlog
-	cold       *tcpCold
-	next, prev *TCP // port bucket (listeners and bound PCBs), or free list
+	ooBytes    uint32
+	ctlAt      int64 // keepalive, FIN-WAIT-2, TIME-WAIT
+
+	ooseq    pbuf.Queue // out-of-order segments, sorted, disjoint
+	refused  *pbuf.Pbuf // data that RecvFunc refused
+	errFn    ErrFunc
+	opened   AcceptFunc // a listener's AcceptFunc, a client's ConnectedFunc
+	listener *TCP       // while the connection counts against its backlog
+	next     *TCP       // port bucket (listeners and bound PCBs), or free list
 }
 
 // tcpCold is what few connections have.
@@ -170,6 +175,7 @@ type tcpCold struct {
 	backlog   int
 	pending   int // connections that count against the backlog
 	bound     bool
+	prev      *TCP // in the port bucket
 	recvBuf   uint32
 }
 

@@ -206,15 +206,9 @@ func (t *TCP) predict(in *inSegment, opts []byte) bool {
 		return false
 	}
 	wnd := in.wnd << (t.sndScale & 31)
-	if in.n == 0 {
-		// Neither data nor progress: a duplicate ACK or a window update.
-		if acked == 0 {
-			return false
-		}
-	} else if t.ooseq.Len() != 0 || t.refused != nil {
-		return false
-	}
-	if wnd == 0 {
+	if in.n|acked == 0 || wnd == 0 {
+		// Neither data nor progress (a duplicate ACK or a window update), or the
+		// window closes.
 		return false
 	}
 	if t.flags&tfTimestamps != 0 {
@@ -262,11 +256,16 @@ func (t *TCP) heard() {
 
 // inputSlow is the whole of RFC 9293 3.10.7 for a segment.
 func (t *TCP) inputSlow(in *inSegment, opts []byte) {
-	if fault := header.ParseTCPOptions(opts, &in.opts); fault != 0 {
+	if val, ecr, ok := header.ParseTimestampFast(opts); ok {
+		in.opts = header.TCPOptions{HasTS: true, TSVal: val, TSEcr: ecr}
+	} else if fault := header.ParseTCPOptions(opts, &in.opts); fault != 0 {
 		t.s.stats.TCP.InErrs++
 		in.reject(t.s, DropTCPMalformed)
 		return
 	}
 	in.parsed = true
 	tcpStates[t.state](t, in)
+	if t.flags&tfHeld != 0 && t.ooseq.Empty() && t.refused == nil {
+		t.flags &^= tfHeld
+	}
 }

@@ -50,6 +50,7 @@ func (t *TCP) queueOutOfOrder(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool) 
 		g.flags = header.TCPFin
 	}
 	t.ooseq.InsertAfter(prev, p)
+	t.flags |= tfHeld
 	t.ooBytes += n
 }
 

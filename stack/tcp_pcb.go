@@ -187,16 +187,17 @@ func (t *TCP) setState(n TCPState) {
 	st := &t.s.stats.TCP
 	was := t.state
 	t.state = n
-	open := func(s TCPState) bool { return s == StateEstablished || s == StateCloseWait }
+	const open, opening = 1<<StateEstablished | 1<<StateCloseWait, 1<<StateSynSent | 1<<StateSynRcvd
+	is, had := uint32(1)<<(n&31), uint32(1)<<(was&31)
 	switch {
-	case open(n) && !open(was):
+	case is&open != 0 && had&open == 0:
 		st.CurrEstab++
-	case open(was) && !open(n):
+	case had&open != 0 && is&open == 0:
 		st.CurrEstab--
 		if n == StateClosed {
 			st.EstabResets++
 		}
-	case n == StateClosed && (was == StateSynSent || was == StateSynRcvd):
+	case n == StateClosed && had&opening != 0:
 		st.AttemptFails++
 	}
 	if was == StateSynRcvd {
@@ -244,28 +245,30 @@ func (s *Stack) lookup(local, remote header.Addr, lport, rport uint16, hash uint
 // linkPort puts a listener or bound PCB into its port bucket.
 func (t *TCP) linkPort() {
 	b := &t.s.tcp.ports[t.lport%256]
-	t.next, t.prev = *b, nil
+	c := t.coldPart()
+	t.next, c.prev = *b, nil
 	if t.next != nil {
-		t.next.prev = t
+		t.next.cold.prev = t
 	}
 	*b = t
-	t.coldPart().bound = true
+	c.bound = true
 }
 
 func (t *TCP) unlinkPort() {
 	if t.cold == nil || !t.cold.bound {
 		return
 	}
-	t.cold.bound = false
-	if t.prev != nil {
-		t.prev.next = t.next
+	c := t.cold
+	c.bound = false
+	if c.prev != nil {
+		c.prev.next = t.next
 	} else {
 		t.s.tcp.ports[t.lport%256] = t.next
 	}
 	if t.next != nil {
-		t.next.prev = t.prev
+		t.next.cold.prev = c.prev
 	}
-	t.next, t.prev = nil, nil
+	t.next, c.prev = nil, nil
 }
 
 // listenerFor finds the listener for a segment to local:port; one bound to the

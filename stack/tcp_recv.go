@@ -126,6 +126,7 @@ func (t *TCP) giveToUser(p *pbuf.Pbuf) bool {
 	}
 	if err != nil {
 		t.refused = p
+		t.flags |= tfHeld
 		t.armRefused()
 	}
 	return true

@@ -19,6 +19,14 @@ func (f *fifo[T]) push(v T) {
 	f.n++
 }
 
+// at gives the i-th from the front, i < n, and leaves it there.
+func (f *fifo[T]) at(i int) T {
+	if i += f.head; i >= len(f.buf) {
+		i -= len(f.buf)
+	}
+	return f.buf[i]
+}
+
 // pop takes the oldest; the queue is not empty.
 func (f *fifo[T]) pop() T {
 	v := f.buf[f.head]

@@ -12,10 +12,35 @@ type RR struct {
 	req   []byte
 	conns []rrConn
 	ramp  ramp[rrConn]
-	idle  fifo[*rrConn] // wait for the pacer, for buffers or for their turn
-	retry int64         // when those that lack buffers try again
-	out   int           // answers that are due, of all connections
+	idle  fifo[rrTurn] // wait for the pacer, for buffers or for their turn
+	retry int64        // when those that lack buffers try again
+	out   int          // answers that are due, of all connections
 }
+
+// rrTurn is a connection that waits, with its PCB at that time, which may be
+// another connection's by now.
+type rrTurn struct {
+	c   *rrConn
+	pcb *stack.TCP
+}
+
+// How many turns ahead a PCB is fetched into the cache, and then what it points
+// at: with very many connections neither is there any more.
+const fetchPCB, fetchArg = 12, 6
+
+// fetch has the connections fetched whose turns come soon.
+func (r *RR) fetch() {
+	if len(r.conns) < fetchFrom {
+		return
+	}
+	if r.idle.n > fetchPCB {
+		r.idle.at(fetchPCB).pcb.Prefetch()
+		r.idle.at(fetchArg).pcb.PrefetchArg()
+	}
+}
+
+// fetchFrom is how many connections are too many for the caches.
+const fetchFrom = 1024
 
 type rrConn struct {
 	pcb    *stack.TCP
@@ -35,7 +60,7 @@ func NewRR(s *stack.Stack, cfg Config) *RR {
 // Start opens the first connection.
 func (r *RR) Start() error {
 	r.conns = make([]rrConn, r.cfg.Conns)
-	r.idle = newFIFO[*rrConn](r.cfg.Conns)
+	r.idle = newFIFO[rrTurn](r.cfg.Conns)
 	r.ramp = newRamp(r.conns, rampMax)
 	r.need = r.cfg.Size
 	r.cb = callbacks{up: r.connected, recv: r.recv, err: r.onErr}
@@ -85,7 +110,7 @@ func (r *RR) request(c *rrConn) {
 		r.retry = now + stallRetry
 	}
 	c.queued = true
-	r.idle.push(c)
+	r.idle.push(rrTurn{c, c.pcb})
 }
 
 func (r *RR) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
@@ -110,7 +135,7 @@ func (r *RR) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {
 	r.record(r.s.Now() - c.begun)
 	if r.cfg.InFlight > 0 && r.idle.n > 0 && !r.full() && !c.queued {
 		c.queued = true // the others first; Poll goes on
-		r.idle.push(c)
+		r.idle.push(rrTurn{c, c.pcb})
 		return nil
 	}
 	r.request(c)
@@ -145,7 +170,8 @@ func (r *RR) Poll(now int64) (n int) {
 	r.ramp.release(now)
 	_ = r.pump() // what can't be opened now is tried again
 	for r.idle.n > 0 && r.below() && now >= r.pace.due && now >= r.retry {
-		c := r.idle.pop()
+		c := r.idle.pop().c
+		r.fetch()
 		c.queued = false
 		if c.up && !c.due {
 			r.request(c)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"time"
 
 	"github.com/shardstack/shardstack/bench"
 	"github.com/shardstack/shardstack/bench/load"
@@ -62,6 +63,9 @@ func options(s *work.Spec) (bench.Options, error) {
 		}
 	}
 	o.Stack.TCP.TimeWait = -1 // ports are free again at once, as in a generator
+	// With very many connections each waits longer than 40 ms for its turn: the
+	// ACK of an answer had better wait for the next request.
+	o.Stack.TCP.DelayedAck = 200 * time.Millisecond
 	return o, nil
 }
 
