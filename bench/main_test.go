@@ -103,7 +103,7 @@ func options(b *testing.B, conns int) Options {
 	o.Stack.TCP.TimeWait = -1 // a generator's choice: ports are used again at once
 	// With very many connections each waits longer than 40 ms for its turn: the
 	// ACK of an answer had better wait for the next request.
-	o.Stack.TCP.DelayedAck = 200 * time.Millisecond
+	o.Stack.TCP.DelayedAck = 100 * time.Millisecond
 	return o
 }
 

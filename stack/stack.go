@@ -218,7 +218,11 @@ func (s *Stack) alloc(l pbuf.Layer, n int, k pbuf.Kind) *pbuf.Pbuf {
 // reserveShare of the standard buffers is kept from data to send: when
 // unacknowledged data has taken every buffer, nothing is left to receive the
 // acknowledgements with.
-const reserveShare = 8
+const (
+	reserveShare = 8
+	starveShare  = 32
+	crowdShare   = 4
+)
 
 // scarce reports whether n bytes of data to send would take a buffer from the
 // reserve. Replies and control segments may use it.
@@ -227,6 +231,19 @@ func (s *Stack) scarce(n int) bool {
 		return false
 	}
 	return s.pool.Avail(pbuf.ClassStandard) <= s.pool.Cap(pbuf.ClassStandard)/reserveShare
+}
+
+// starved reports whether so few standard buffers are left that data received
+// must not take more: the acknowledgements that would free some could not be
+// received any more.
+func (s *Stack) starved() bool {
+	return s.pool.Avail(pbuf.ClassStandard) <= s.pool.Cap(pbuf.ClassStandard)/starveShare
+}
+
+// crowded reports whether small data had better not keep the standard buffer
+// that it came in.
+func (s *Stack) crowded() bool {
+	return s.pool.Avail(pbuf.ClassStandard) <= s.pool.Cap(pbuf.ClassStandard)/crowdShare
 }
 
 // hashFlow is the RSS hash of packets from remote:rport to local:lport, the

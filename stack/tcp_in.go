@@ -206,9 +206,9 @@ func (t *TCP) predict(in *inSegment, opts []byte) bool {
 		return false
 	}
 	wnd := in.wnd << (t.sndScale & 31)
-	if in.n|acked == 0 || wnd == 0 {
+	if in.n|acked == 0 || wnd == 0 || in.n != 0 && t.s.starved() {
 		// Neither data nor progress (a duplicate ACK or a window update), or the
-		// window closes.
+		// window closes, or the data can't be kept.
 		return false
 	}
 	if t.flags&tfTimestamps != 0 {

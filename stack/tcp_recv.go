@@ -27,6 +27,10 @@ func (t *TCP) dataInput(in *inSegment) {
 		t.abandon(ErrAborted, true)
 		return
 	}
+	if in.n != 0 && s.starved() { // the peer sends it again
+		in.reject(s, DropNoBuf)
+		return
+	}
 	if t.refused != nil && !t.offerRefused() {
 		if t.s != nil {
 			t.flags |= tfAckNow

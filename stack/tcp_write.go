@@ -168,6 +168,14 @@ func (t *TCP) WritePbuf(p *pbuf.Pbuf, flags WriteFlags) error {
 		p.Free()
 		return nil
 	}
+	if n <= pbuf.SmallRoom && t.s.crowded() {
+		if q := t.newSegmentOf(p); q != nil {
+			p.Free()
+			t.pushSeg(q)
+			t.written(n, flags)
+			return nil
+		}
+	}
 	var pieces, heads pbuf.Queue
 	if !t.cut(p, &pieces) || !t.makeHeads(&pieces, &heads) {
 		heads.FreeAll()
@@ -191,6 +199,23 @@ func (t *TCP) WritePbuf(p *pbuf.Pbuf, flags WriteFlags) error {
 	}
 	t.written(n, flags)
 	return nil
+}
+
+// newSegmentOf makes an unsent segment with a copy of p, whose few bytes would
+// otherwise keep a large buffer until they are acknowledged. Nil: no small
+// buffer.
+func (t *TCP) newSegmentOf(p *pbuf.Pbuf) *pbuf.Pbuf {
+	q := t.s.alloc(pbuf.LayerTransport, p.TotLen(), pbuf.KindRAM)
+	if q == nil {
+		return nil
+	}
+	if q.Class() != pbuf.ClassSmall {
+		q.Free()
+		return nil
+	}
+	p.CopyPartial(q.Payload(), 0)
+	*seg(q) = tcpSeg{seq: t.sndLbb, n: uint32(p.TotLen())}
+	return q
 }
 
 // maxHeaders is the most that goes in front of the data of a segment:

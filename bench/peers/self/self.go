@@ -65,7 +65,7 @@ func options(s *work.Spec) (bench.Options, error) {
 	o.Stack.TCP.TimeWait = -1 // ports are free again at once, as in a generator
 	// With very many connections each waits longer than 40 ms for its turn: the
 	// ACK of an answer had better wait for the next request.
-	o.Stack.TCP.DelayedAck = 200 * time.Millisecond
+	o.Stack.TCP.DelayedAck = 100 * time.Millisecond
 	return o, nil
 }
 
