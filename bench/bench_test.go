@@ -23,11 +23,9 @@ func BenchmarkBulk(b *testing.B) {
 	forConns(b, []int{1, 16, 1000}, func(b *testing.B, conns int) {
 		o := options(b, conns)
 		if conns == 1 {
-			o.Cores = o.Cores.First(2)
-			o.Layout = Split // one connection can't use two pairs
-			if o.Cores.Len() < 2 {
-				o.Layout = Pairs
-			}
+			// One connection can't use two pairs: both ends on a core, or with
+			// -layout split each on its own.
+			o.Cores = o.Cores.First(1 + int(o.Layout))
 		}
 		o.Client = func(s *stack.Stack, n int) load.Client {
 			return load.NewBulk(s, load.Config{To: target(load.PortDiscard), Conns: n})

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/bench/device"
@@ -100,10 +99,7 @@ func options(b *testing.B, conns int) Options {
 	default:
 		b.Fatalf("-layout %q is neither pairs nor split", *layout)
 	}
-	o.Stack.TCP.TimeWait = -1 // a generator's choice: ports are used again at once
-	// With very many connections each waits longer than 40 ms for its turn: the
-	// ACK of an answer had better wait for the next request.
-	o.Stack.TCP.DelayedAck = 100 * time.Millisecond
+	Tune(&o)
 	return o
 }
 

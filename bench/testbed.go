@@ -165,7 +165,7 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	// Deep rings would cycle through more buffers than the second-level cache
 	// holds; pausing makes shallow ones lose nothing. Between two cores they
 	// have to be deeper, to bridge what the other one does meanwhile.
-	depth := 512
+	depth := 128
 	if tb.opt.Layout == Split {
 		depth = 2048
 	}

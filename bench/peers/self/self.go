@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
-	"time"
 
 	"github.com/shardstack/shardstack/bench"
 	"github.com/shardstack/shardstack/bench/load"
@@ -31,7 +30,30 @@ func Run(s *work.Spec) (float64, error) {
 	case work.NetRR, work.NetBulk:
 		return overNet(s)
 	}
-	return onTestbed(s)
+	if s.Work == work.Bulk && s.Conns == 1 && len(s.Cores) > 1 {
+		return bulkOne(s)
+	}
+	return onTestbed(s, bench.Pairs)
+}
+
+// bulkOne is bulk on a single connection, which can't use two pairs: both ends on
+// one core, or each on its own, whichever a short trial shows to be faster. That
+// depends on what it costs to hand a packet from core to core.
+func bulkOne(s *work.Spec) (float64, error) {
+	short := *s
+	short.Warm, short.Time = s.Warm/4, s.Time/4
+	together, err := onTestbed(&short, bench.Pairs)
+	if err != nil {
+		return 0, err
+	}
+	apart, err := onTestbed(&short, bench.Split)
+	if err != nil {
+		return 0, err
+	}
+	if apart > together {
+		return onTestbed(s, bench.Split)
+	}
+	return onTestbed(s, bench.Pairs)
 }
 
 // RunOne does one trial on a single core, as lwIP does its own.
@@ -46,26 +68,19 @@ func RunOne(s *work.Spec) (float64, error) {
 }
 
 // options are the testbed of a trial: pairs, each core running both ends of a
-// wire of its own, or for a single bulk connection each end on a core.
-func options(s *work.Spec) (bench.Options, error) {
-	o := bench.Options{Conns: s.Conns, MTU: s.MTU}
+// wire of its own, or split, each end on a core. A single connection can't use
+// two pairs.
+func options(s *work.Spec, layout bench.Layout) (bench.Options, error) {
+	o := bench.Options{Conns: s.Conns, MTU: s.MTU, Layout: layout}
 	for _, c := range s.Cores {
 		if err := o.Cores.Add(c); err != nil {
 			return o, err
 		}
 	}
-	if s.Conns == 1 {
-		switch {
-		case s.Work == work.Bulk && o.Cores.Len() > 1:
-			o.Cores, o.Layout = o.Cores.First(2), bench.Split
-		case s.Work == work.RR:
-			o.Cores = o.Cores.First(1)
-		}
+	if layout == bench.Pairs && s.Conns == 1 && (s.Work == work.Bulk || s.Work == work.RR) {
+		o.Cores = o.Cores.First(1)
 	}
-	o.Stack.TCP.TimeWait = -1 // ports are free again at once, as in a generator
-	// With very many connections each waits longer than 40 ms for its turn: the
-	// ACK of an answer had better wait for the next request.
-	o.Stack.TCP.DelayedAck = 100 * time.Millisecond
+	bench.Tune(&o)
 	return o, nil
 }
 
@@ -104,8 +119,8 @@ func client(s *work.Spec) func(*stack.Stack, int) load.Client {
 }
 
 // onTestbed runs a load between groups of shards.
-func onTestbed(s *work.Spec) (rate float64, err error) {
-	o, err := options(s)
+func onTestbed(s *work.Spec, layout bench.Layout) (rate float64, err error) {
+	o, err := options(s, layout)
 	if err != nil {
 		return 0, err
 	}
@@ -166,7 +181,7 @@ func idle(s *work.Spec) (float64, error) {
 
 // heapOf gives the heap of a testbed with s.Conns idle connections.
 func heapOf(s *work.Spec) (bytes float64, err error) {
-	o, err := options(s)
+	o, err := options(s, bench.Pairs)
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,18 @@
+package bench
+
+import "time"
+
+// Tune sets the knobs of the stacks as a traffic generator would, on the
+// in-memory wire.
+func Tune(o *Options) {
+	t := &o.Stack.TCP
+	t.TimeWait = -1 // ports are used again at once
+	// With very many connections each waits longer than 40 ms for its turn: the
+	// ACK of an answer had better wait for the next request.
+	t.DelayedAck = 100 * time.Millisecond
+	if o.Layout == Pairs {
+		// Nothing is far away: what is in flight on a core had better stay in its
+		// second-level cache.
+		t.SendBuf, t.RecvBuf = 64<<10, 64<<10
+	}
+}
