@@ -26,7 +26,7 @@ func TestCapsString(t *testing.T) {
 
 	all := offload.RxTime<<1 - 1
 	names := strings.Split(all.String(), "|")
-	require.Len(t, names, 13)
+	require.Len(t, names, 15)
 	require.NotContains(t, names, "unknown")
 	require.Equal(t, "unknown", (offload.RxTime << 1).String(), "RxTime is the last")
 }
