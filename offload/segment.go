@@ -25,7 +25,7 @@ func portCuts(p *pbuf.Pbuf, have Caps) bool {
 		return false
 	}
 	if p.Flags&pbuf.TxUSO != 0 {
-		return have.Has(USO) && SegCount(p) <= MaxUSO
+		return have.Has(USO) && SegCount(p) <= MaxUSO && p.Flags&pbuf.TxUDPCsum != 0
 	}
 	want := TSO4
 	if v6 {

@@ -277,6 +277,10 @@ func TestMustCut(t *testing.T) {
 			if c.wantOnly != 0 {
 				require.True(t, offload.MustCut(p, ^c.wantOnly))
 			}
+			if c.udp {
+				p.Flags &^= pbuf.TxUDPCsum
+				require.True(t, offload.MustCut(p, c.have), "ports fill the checksum")
+			}
 			_, l3, l4 := s.lens()
 			require.Equal(t, l3+l4+c.mss, offload.SegNetLen(p))
 			p.Flags &^= pbuf.TxTSO | pbuf.TxUSO
