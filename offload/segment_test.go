@@ -1,7 +1,6 @@
 package offload_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -288,49 +287,5 @@ func TestMustCut(t *testing.T) {
 			require.Equal(t, l3+l4+5000, offload.SegNetLen(p))
 			p.Free()
 		})
-	}
-}
-
-func TestSegmentAllocatesNothing(t *testing.T) {
-	rng := rand.New(rand.NewPCG(17, 18))
-	pool := pbuftest.NewPool(t, pbuf.Config{})
-	s := randomSuper(rng, false, false, 60000, 1460)
-	p := s.packet(t, pool, nil)
-	var g offload.Segmenter
-	out := make([]*pbuf.Pbuf, 64)
-	for _, have := range portCaps {
-		require.Zero(t, testing.AllocsPerRun(20, func() {
-			n, ok := g.Segment(p, have, out)
-			if !ok {
-				panic("not cut")
-			}
-			pbuf.FreeBatch(out[:n])
-		}))
-	}
-	p.Free()
-}
-
-// BenchmarkSegment cuts 64 KiB at an MTU of 1500. The figure is that of one
-// segment.
-func BenchmarkSegment(b *testing.B) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	for _, v6 := range []bool{false, true} {
-		for _, have := range []offload.Caps{0, offload.TxCsum, offload.MultiSeg, offload.MultiSeg | offload.TxCsum} {
-			b.Run(fmt.Sprintf("v6=%v/%v", v6, have), func(b *testing.B) {
-				pool := pbuftest.NewPool(b, pbuf.Config{})
-				mss := 1448
-				s := randomSuper(rng, v6, false, 45*mss, mss)
-				p := s.packet(b, pool, nil)
-				defer p.Free()
-				var g offload.Segmenter
-				out := make([]*pbuf.Pbuf, 64)
-				b.SetBytes(int64(mss))
-				b.ReportAllocs()
-				for i := 0; i < b.N; i += 45 {
-					n, _ := g.Segment(p, have, out)
-					pbuf.FreeBatch(out[:n])
-				}
-			})
-		}
 	}
 }
