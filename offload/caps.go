@@ -30,9 +30,13 @@ const (
 )
 
 // TxCsum is all transmit checksums, TSO all that TCP in big segments asks for.
+// Software is what this package does where a port can't: FinishTx, VerifyL4,
+// Segmenter and GRO. All is every offload there is.
 const (
-	TxCsum = TxIPCsum | TxTCPCsum | TxUDPCsum
-	TSO    = TSO4 | TSO6 | TSOECN
+	TxCsum   = TxIPCsum | TxTCPCsum | TxUDPCsum
+	TSO      = TSO4 | TSO6 | TSOECN
+	Software = TxCsum | RxCsum | TSO | USO | LRO | UDPLRO
+	All      = Caps(1)<<numCaps - 1
 )
 
 // Limits of what a port cuts.
