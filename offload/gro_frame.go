@@ -27,7 +27,6 @@ type groFrame struct {
 	able           bool // may be joined, if it continues something
 	first          bool // may be continued
 	last           bool // ends what it is joined to
-	tagged         bool // by the port
 	addrLen, addrs int  // the IP addresses: length of both, offset in b
 }
 
