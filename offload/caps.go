@@ -14,10 +14,12 @@ const (
 	TxTCPCsum                   // fills the TCP checksum over a pseudo-header sum
 	TxUDPCsum                   // fills the UDP checksum over a pseudo-header sum
 	RxCsum                      // says of arriving checksums whether they are right
-	TSO4                        // cuts TCP over IPv4 into segments
-	TSO6                        // cuts TCP over IPv6 into segments
-	USO                         // cuts UDP into datagrams
+	TSO4                        // cuts TCP over IPv4 into segments, and fills their checksums
+	TSO6                        // cuts TCP over IPv6 into segments, and fills their checksums
+	TSOECN                      // cuts TCP so that CWR is on the first segment only (RFC 3168 6.1.2)
+	USO                         // cuts UDP into at most MaxUSO datagrams, and fills their checksums
 	LRO                         // joins arriving TCP segments
+	UDPLRO                      // joins arriving UDP datagrams
 	VLANInsert                  // puts a VLAN tag in
 	VLANStrip                   // takes the VLAN tag out, into Meta.VLAN
 	MultiSeg                    // sends chains of buffers
@@ -27,12 +29,25 @@ const (
 	numCaps = iota
 )
 
-// TxCsum is all transmit checksums.
-const TxCsum = TxIPCsum | TxTCPCsum | TxUDPCsum
+// TxCsum is all transmit checksums, TSO all that TCP in big segments asks for.
+// Software is what this package does where a port can't: FinishTx, VerifyL4,
+// Segmenter and GRO. All is every offload there is.
+const (
+	TxCsum   = TxIPCsum | TxTCPCsum | TxUDPCsum
+	TSO      = TSO4 | TSO6 | TSOECN
+	Software = TxCsum | RxCsum | TSO | USO | LRO | UDPLRO
+	All      = Caps(1)<<numCaps - 1
+)
+
+// Limits of what a port cuts.
+const (
+	MaxUSO = 64    // datagrams made of one packet (Linux: UDP_MAX_SEGMENTS)
+	MaxTSO = 65535 // bytes of an IP packet, IPv6 header not counted
+)
 
 var capNames = [numCaps]string{
-	"TxIPCsum", "TxTCPCsum", "TxUDPCsum", "RxCsum", "TSO4", "TSO6", "USO", "LRO",
-	"VLANInsert", "VLANStrip", "MultiSeg", "RSSHash", "RxTime",
+	"TxIPCsum", "TxTCPCsum", "TxUDPCsum", "RxCsum", "TSO4", "TSO6", "TSOECN",
+	"USO", "LRO", "UDPLRO", "VLANInsert", "VLANStrip", "MultiSeg", "RSSHash", "RxTime",
 }
 
 // Has reports whether c includes all of want.

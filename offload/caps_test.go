@@ -24,9 +24,10 @@ func TestCapsString(t *testing.T) {
 	require.Equal(t, "RSSHash|RxTime", (offload.RSSHash | offload.RxTime).String())
 	require.Equal(t, "LRO|unknown", (offload.LRO | 1<<31).String())
 
-	all := offload.RxTime<<1 - 1
-	names := strings.Split(all.String(), "|")
-	require.Len(t, names, 13)
+	names := strings.Split(offload.All.String(), "|")
+	require.Len(t, names, 15)
 	require.NotContains(t, names, "unknown")
 	require.Equal(t, "unknown", (offload.RxTime << 1).String(), "RxTime is the last")
+	require.Equal(t, offload.RxTime<<1-1, offload.All)
+	require.True(t, offload.All.Has(offload.Software))
 }

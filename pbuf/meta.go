@@ -20,8 +20,8 @@ type Meta struct {
 // are never set or read by drivers: they are the stack's.
 type Flags uint32
 
-// Receive flags are set by the driver, Tx flags by the stack as orders that
-// driver or package offload carry out.
+// Receive flags are set by the driver or by package offload, Tx flags by the
+// stack as orders that driver or package offload carry out.
 const (
 	RxHash        Flags = 1 << iota // Meta.Hash is valid
 	RxTime                          // Pbuf.Time is valid
@@ -39,13 +39,14 @@ const (
 	TxVLAN                          // insert Meta.VLAN
 	LinkBroadcast                   // sent to the link-level broadcast address
 	LinkMulticast                   // sent to a link-level group
+	RxL4Partial                     // with RxL4CsumGood: the field has the pseudo-header sum only
 	FlagsUser     Flags = 1 << 24   // first of eight bits free for the stack
 )
 
 var flagNames = [...]string{
 	"RxHash", "RxTime", "RxVLAN", "RxIPCsumGood", "RxIPCsumBad", "RxL4CsumGood",
 	"RxL4CsumBad", "RxLRO", "TxIPCsum", "TxTCPCsum", "TxUDPCsum", "TxTSO",
-	"TxUSO", "TxVLAN", "LinkBroadcast", "LinkMulticast",
+	"TxUSO", "TxVLAN", "LinkBroadcast", "LinkMulticast", "RxL4Partial",
 }
 
 // String lists the named flags that are set, separated by "|".

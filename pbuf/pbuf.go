@@ -145,6 +145,10 @@ func (p *Pbuf) Home() uint8 { return p.home }
 // Holder returns the ID of the pool whose thread holds the buffer.
 func (p *Pbuf) Holder() uint8 { return p.at }
 
+// Pool returns the pool whose thread holds the buffer, for buffers that are to
+// go with it.
+func (p *Pbuf) Pool() *Pool { return pools[p.at] }
+
 // Ref adds a holder: the buffer, and with it the chain behind it, stays until
 // each holder has called Free (pbuf_ref).
 func (p *Pbuf) Ref() {

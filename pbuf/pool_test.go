@@ -119,9 +119,9 @@ func TestPoolLimit(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	require.Equal(t, "RxHash|TxTSO|LinkMulticast", (pbuf.RxHash | pbuf.TxTSO | pbuf.LinkMulticast).String())
+	require.Equal(t, "RxHash|TxTSO|LinkMulticast|RxL4Partial", (pbuf.RxHash | pbuf.TxTSO | pbuf.LinkMulticast | pbuf.RxL4Partial).String())
 	require.Empty(t, pbuf.Flags(0).String())
-	require.Zero(t, pbuf.LinkMulticast&pbuf.FlagsUser)
+	require.Zero(t, pbuf.RxL4Partial&pbuf.FlagsUser)
 	require.Equal(t, []string{"RAM", "Pool", "Ref", "Kind?"},
 		[]string{pbuf.KindRAM.String(), pbuf.KindPool.String(), pbuf.KindRef.String(), pbuf.Kind(9).String()})
 	require.Equal(t, []string{"small", "standard", "jumbo", "class?"},

@@ -1,5 +1,7 @@
 package pbuf
 
+import "math"
+
 // Split cuts the chain: p keeps the first n bytes, the rest is returned and is
 // the caller's. It returns nil and changes nothing unless 0 < n < TotLen, or if
 // a buffer is needed and the pool of p's holder has none.
@@ -60,6 +62,38 @@ func (p *Pbuf) splitTail(off int) *Pbuf {
 	r.totLen = p.totLen - uint32(off)
 	r.Meta = p.Meta
 	r.Time = p.Time
+	return r
+}
+
+// Slice returns a KindRef buffer whose payload is bytes [off, off+n) of this
+// buffer, not of the chain. Nothing is copied and p stays as it is; the bytes
+// stay until p and all slices are freed, in any order, and until then p has no
+// Tailroom and can't be handed over, as after Split. The result has zero Meta.
+// It is nil if the range is not within the payload, if the pool of p's holder
+// has no buffer, or if p has 65535 slices already.
+func (p *Pbuf) Slice(off, n int) *Pbuf {
+	if debug {
+		p.assertLive()
+	}
+	if off < 0 || n < 0 || off > int(p.length) || n > int(p.length)-off {
+		return nil
+	}
+	var o *Pbuf
+	if p.state&stateRegion == 0 {
+		if o = p.owner(); o.state&stateShared != 0 && o.aux == math.MaxUint16 {
+			return nil
+		}
+	}
+	pl := pools[p.at]
+	r := pl.allocHeader(p.payload+uintptr(off), n)
+	switch {
+	case r == nil:
+		return nil
+	case o == nil:
+		pl.linkRegion(r, p.aux)
+	default:
+		r.linkTo(o)
+	}
 	return r
 }
 

@@ -62,6 +62,9 @@ type Config struct {
 	QueueLen int
 	// KernelAddrs are addresses of the kernel's end. Default: none.
 	KernelAddrs []netip.Prefix
+	// NoOffload keeps the device from checksums and segmentation, to compare
+	// with. Default: all that it can do.
+	NoOffload bool
 }
 
 // Open opens a device that is not in memory, and brings the kernel's end up.
@@ -73,7 +76,7 @@ func (n Name) Open(cfg Config) (port.Port, error) {
 	}
 	p, err := tap.New(tap.Config{
 		Name: n.tap, Netns: cfg.Netns, Queues: cfg.Queues, MTU: cfg.MTU, Addrs: cfg.KernelAddrs, Up: true,
-		QueueLen: cfg.QueueLen,
+		QueueLen: cfg.QueueLen, NoVnetHdr: cfg.NoOffload,
 	})
 	switch {
 	case err == nil:

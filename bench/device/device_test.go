@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shardstack/shardstack/internal/testenv"
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/port"
 )
 
@@ -62,5 +63,11 @@ func TestOpen(t *testing.T) {
 	require.Equal(t, "gen0", p.Info().Name)
 	require.Equal(t, 2, p.Info().Queues)
 	require.Equal(t, 1400, p.Info().MTU)
+	require.NotEqual(t, offload.MultiSeg, p.Info().Caps)
+	require.NoError(t, p.Close())
+
+	p, err = n.Open(Config{Netns: testenv.Netns(t), NoOffload: true})
+	require.NoError(t, err)
+	require.Equal(t, offload.MultiSeg, p.Info().Caps, "all that is left")
 	require.NoError(t, p.Close())
 }

@@ -84,6 +84,10 @@ var examples = map[string][]string{
 		"shardgen serve --port tap:gen0 --corelist 0-1",
 		"shardgen serve --port tap:gen0 --netns lab --addr 198.18.0.1/24 --kernel-addr 198.18.0.2/24",
 	},
+	"ports": {
+		"shardgen ports",
+		"shardgen ports --port tap:gen0 --netns lab --json",
+	},
 	"demo": {"shardgen demo --coremask 0x3 --duration 10s"},
 }
 

@@ -27,6 +27,7 @@ type options struct {
 	netns      string
 	queues     int
 	mtu        int
+	noOffload  bool
 
 	// Load.
 	to       string
@@ -146,6 +147,7 @@ func (o *options) portFlags(f *pflag.FlagSet, c *command) {
 	f.StringVar(&o.netns, "netns", "", "network namespace of the TAP device, as ip netns knows it")
 	f.IntVar(&o.queues, "queues", 0, "queues of the port (default one a shard)")
 	f.IntVar(&o.mtu, "mtu", 1500, "largest IP packet in bytes, 576 to 65535")
+	f.BoolVar(&o.noOffload, "no-offload", false, "no checksums and no segmentation by the port, to compare with: a TAP device without virtio headers")
 	f.StringVar(&o.pcap, "pcap", "", "write all frames to this file, for Wireshark")
 }
 
@@ -236,6 +238,9 @@ func (o *options) checkCores() error {
 
 // checkPort reads --port and what goes with it.
 func (o *options) checkPort(c *command) error {
+	if o.port == "" && c.name == "ports" {
+		return nil // all of them
+	}
 	if o.port == "" {
 		return usagef("%s needs a --port, as tap:gen0", c.name)
 	}

@@ -31,7 +31,7 @@ func wireEnd(name string, c *command, o *options, queues int) mem.EndConfig {
 		Name: name, Queues: queues, MTU: o.mtu, QueueLen: sizing(c, o, queues).queue,
 		Caps: offload.TxCsum | offload.RxCsum | offload.RSSHash,
 	}
-	if o.pcap != "" {
+	if o.pcap != "" || o.noOffload {
 		cfg.Caps = offload.RSSHash
 	}
 	return cfg

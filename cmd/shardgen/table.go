@@ -106,6 +106,13 @@ func otherCommands() []*command {
 			run:      runServe, units: "operations",
 		},
 		{
+			name: "ports", summary: "what ports can do, what is used of it, what is done in software",
+			help: `Lists the offloads of the in-memory wire and of a TAP device, or of the one that
+--port names. The device is made for the look and goes again; it needs root.`,
+			defaults: defaults{conns: 1},
+			run:      runPorts,
+		},
+		{
 			name: "demo", summary: "tcp, rr, cps and udp on the in-memory wire, and their figures",
 			help:     "Client shards run on the first half of the cores, server shards on the other.",
 			flags:    flagDuration,

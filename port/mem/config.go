@@ -45,7 +45,8 @@ const (
 )
 
 // capsAllowed are the offloads that the wire knows how to honour.
-const capsAllowed = offload.TxCsum | offload.RxCsum | offload.MultiSeg | offload.RSSHash | offload.RxTime
+const capsAllowed = offload.TxCsum | offload.RxCsum | offload.MultiSeg | offload.RSSHash | offload.RxTime |
+	offload.TSO | offload.USO | offload.LRO | offload.UDPLRO
 
 // EndConfig describes one end of a wire.
 type EndConfig struct {
@@ -58,8 +59,10 @@ type EndConfig struct {
 	// MTU of IP packets in bytes, MinMTU to MaxMTU. Longer frames are neither
 	// sent nor received; two VLAN tags come on top. Default DefaultMTU.
 	MTU int
-	// Caps the end claims, of TxCsum, RxCsum, RSSHash, RxTime (see the package
-	// comment) and MultiSeg, which it has anyway. Default none.
+	// Caps the end claims, of TxCsum, RxCsum, TSO, USO, LRO, UDPLRO, RSSHash,
+	// RxTime (see the package comment) and MultiSeg, which it has anyway. TSO
+	// goes with TxTCPCsum, USO with TxUDPCsum, LRO and UDPLRO with RxCsum.
+	// Default none.
 	Caps offload.Caps
 	// RSSKey, for more than one queue or RSSHash. Default rss.DefaultKey.
 	RSSKey rss.Key
@@ -147,6 +150,10 @@ func (c EndConfig) validate() error {
 		return fmt.Errorf("MTU %d is not in [%d, %d]", c.MTU, MinMTU, MaxMTU)
 	case c.Caps&^capsAllowed != 0:
 		return fmt.Errorf("a wire has no %v", c.Caps&^capsAllowed)
+	case c.Caps&offload.TSO != 0 && !c.Caps.Has(offload.TxTCPCsum), c.Caps.Has(offload.USO) && !c.Caps.Has(offload.TxUDPCsum):
+		return fmt.Errorf("%v without checksums", c.Caps)
+	case c.Caps&(offload.LRO|offload.UDPLRO) != 0 && !c.Caps.Has(offload.RxCsum):
+		return fmt.Errorf("%v without RxCsum: of a joined packet there is no checksum to verify", c.Caps)
 	case c.QueueLen < 1 || c.QueueLen > maxQueueLen:
 		return fmt.Errorf("QueueLen %d is not in [1, %d]", c.QueueLen, maxQueueLen)
 	case c.MAC.IsMulticast():

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/ring"
@@ -48,13 +49,16 @@ func (q *queue) attach(pool *pbuf.Pool) error {
 	room := pool.DataRoom(pbuf.ClassStandard)
 	free := pool.Avail(pbuf.ClassStandard)
 	depth := min(e.cfg.QueueLen, free/2) / senders
-	parts := 0
+	parts, frame := 0, e.maxFrame
+	if e.cfg.Caps&(offload.LRO|offload.UDPLRO) != 0 {
+		frame = max(frame, bigFrame)
+	}
 	if room > 0 {
-		parts = (e.maxFrame + room - 1) / room
+		parts = (frame + room - 1) / room
 	}
 	if room == 0 || depth < parts {
 		return fmt.Errorf("%w: mem: queue %d of %s: pool %q has %d free buffers of %d bytes; a frame of %d bytes must fit in 1/%d of half of them, and of QueueLen %d",
-			port.ErrConfig, q.id, e.cfg.Name, pool.Name(), free, room, e.maxFrame, senders, e.cfg.QueueLen)
+			port.ErrConfig, q.id, e.cfg.Name, pool.Name(), free, room, frame, senders, e.cfg.QueueLen)
 	}
 	size := max(1<<bits.Len(uint(depth-1)), 2)
 	from := make([]*rxLink, senders)
@@ -68,7 +72,7 @@ func (q *queue) attach(pool *pbuf.Pool) error {
 			return err
 		}
 		tx := sender.to[q.id]
-		tx.fill, tx.recv, tx.room = fill, recv, room
+		tx.fill, tx.recv, tx.room, tx.depth = fill, recv, room, depth
 		tx.stock = make([]uintptr, max(parts, burst))
 		from[i] = &rxLink{
 			fill: fill, recv: recv, peer: tx, depth: depth,

@@ -23,6 +23,7 @@ const (
 	infoMore  = 1 << 24 // the frame goes on in the next completion
 	infoHash  = 1 << 25 // the frame has been hashed
 	infoDirty = 1 << 26 // the wire changed the frame: it vouches for no checksum
+	infoLRO   = 1 << 27 // several segments; see scatterBig
 )
 
 // burst is how many elements go through the rings at a time.
@@ -34,6 +35,7 @@ type txLink struct {
 	recv  *ring.SPSC[completion]
 	to    *queue // the receiver; only its doorbell is the sender's business
 	room  int    // bytes in a posted buffer
+	depth int    // how many the receiver posts at most
 	have  int    // buffers taken from fill and not yet used: stock[:have]
 	stock []uintptr
 	out   [burst]completion
@@ -179,6 +181,7 @@ type rxLink struct {
 	depth  int          // how many of them there should be
 	batch  int          // how many are posted at a time
 	parts  []*pbuf.Pbuf // buffers of a frame whose end has not come yet
+	first  uint32       // hash of the first of parts
 }
 
 // join adds a buffer to the frame under way and returns the frame, as a chain,

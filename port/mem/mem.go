@@ -99,7 +99,10 @@ func (e *End) connect(out Impairment, direction uint64, pause bool) {
 		}
 		// Left to the receiver if it vouches for the wire anyway.
 		if !e.peer.cfg.Caps.Has(offload.RxCsum) || out.Corrupt > 0 {
-			q.finish = pbuf.TxIPCsum | pbuf.TxTCPCsum | pbuf.TxUDPCsum
+			q.finish = csumFlags
+		}
+		if q.big = newBigSender(e.cfg.Caps, e.peer.cfg.Caps, q.impair == nil, q.finish); q.big != nil {
+			q.finish |= cutFlags
 		}
 		q.plain = e.peer.hasher == nil && q.impair == nil
 		q.pause = pause && q.impair == nil

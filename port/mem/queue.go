@@ -18,7 +18,8 @@ type queue struct {
 	impair *impairer  // nil: frames arrive as they are sent
 	plain  bool       // one link, no hash, no impairment
 	pause  bool       // wait for the receiver's buffers instead of losing frames
-	finish pbuf.Flags // checksums to compute if the sender left them open
+	finish pbuf.Flags // what is to be done if the sender left it open: checksums, cutting
+	big    *bigSender // cuts; nil: not to be done
 	span   uint       // longest frame, less minFrame
 
 	// Receiving.

@@ -71,12 +71,18 @@ func (q *queue) accept(l *rxLink, cs []completion, dst []*pbuf.Pbuf) int {
 		p := pbuf.At(c.buf)
 		p.SetLen(int(c.info & infoLen))
 		if more := c.info&infoMore != 0; more || len(l.parts) > 0 {
+			if len(l.parts) == 0 {
+				l.first = c.hash
+			}
 			if p = l.join(p, more); p == nil {
 				continue
 			}
 		}
 		p.Time = c.time
 		p.Flags = q.rxFlags(c.info)
+		if c.info&infoLRO != 0 {
+			applyLens(p, l.first)
+		}
 		if p.Flags&pbuf.RxHash != 0 {
 			p.Hash = c.hash
 		}

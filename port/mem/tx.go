@@ -59,6 +59,9 @@ func (q *queue) sendBurst(now int64, ps []*pbuf.Pbuf) int {
 // send passes a frame to the link it belongs to; hint is how many frames are
 // left of the burst. False: the receiver pauses us.
 func (q *queue) send(p *pbuf.Pbuf, now int64, hint int) bool {
+	if p.Flags&q.finish&cutFlags != 0 {
+		return q.sendBig(p, now, hint)
+	}
 	n := p.TotLen()
 	l, c := q.to[0], completion{time: now}
 	if q.end.peer.hasher != nil {

@@ -14,9 +14,13 @@ import (
 // BenchmarkTx writes frames that the kernel drops at once, as their EtherType
 // is nobody's. The figure is that of one frame.
 func BenchmarkTx(b *testing.B) {
-	for _, size := range []int{64, 1500} {
-		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
-			p, pools := newTap(b, tap.Config{}, pbuf.Config{})
+	for _, size := range []int{64, 1500, -64, -1500} {
+		cfg, name := tap.Config{NoVnetHdr: size < 0}, "vnet"
+		if size < 0 {
+			name, size = "plain", -size
+		}
+		b.Run(fmt.Sprintf("%s/%dB", name, size), func(b *testing.B) {
+			p, pools := newTap(b, cfg, pbuf.Config{})
 			ps := make([]*pbuf.Pbuf, 32)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
@@ -34,10 +38,14 @@ func BenchmarkTx(b *testing.B) {
 
 // BenchmarkIdlePoll is RxBurst when there is nothing.
 func BenchmarkIdlePoll(b *testing.B) {
-	p, _ := newTap(b, tap.Config{}, pbuf.Config{})
-	ps := make([]*pbuf.Pbuf, 32)
-	b.ReportAllocs()
-	for b.Loop() {
-		pbuf.FreeBatch(ps[:p.RxBurst(0, 0, ps)])
+	for _, plain := range []bool{false, true} {
+		b.Run(fmt.Sprintf("plain=%v", plain), func(b *testing.B) {
+			p, _ := newTap(b, tap.Config{NoVnetHdr: plain}, pbuf.Config{})
+			ps := make([]*pbuf.Pbuf, 32)
+			b.ReportAllocs()
+			for b.Loop() {
+				pbuf.FreeBatch(ps[:p.RxBurst(0, 0, ps)])
+			}
+		})
 	}
 }

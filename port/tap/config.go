@@ -8,9 +8,13 @@
 //		Addrs:  []netip.Prefix{netip.MustParsePrefix("198.18.0.1/24")},
 //	})
 //
-// Each queue is a file of a multi-queue device; a system call moves a frame.
-// There are no virtio headers, so that checksums are done by both sides and
-// frames are at most an MTU long. The kernel picks the receive queue: that on
+// Each queue is a file of a multi-queue device; a system call moves a frame. In
+// front of each is a virtio header, where the kernel has them, by which both
+// sides leave checksums to the other, and move TCP in segments of up to 64 KiB
+// and UDP in packets of several datagrams; Info's Caps say what the kernel took.
+// A frame in memory of this machine can't be damaged, so that a checksum that
+// nobody made needs nobody who verifies it: the packet is RxL4CsumGood, and
+// RxL4Partial for whoever sends it on. The kernel picks the receive queue: that on
 // which the flow was last sent, else one by a hash of its own. Info therefore
 // reports no RSS.
 //
@@ -54,6 +58,15 @@ type Config struct {
 	// QueueLen is how many frames wait in the kernel for each of the port's
 	// queues; it drops more. Default what the kernel chooses, 500 or 1000.
 	QueueLen int
+
+	// NoVnetHdr does without virtio headers: checksums are done by both sides
+	// and frames are at most an MTU long.
+	NoVnetHdr bool
+	// UDPLRO lets the kernel pass on several datagrams in one packet, if a
+	// program of its own sent them so (UDP_SEGMENT) or it joined them itself.
+	// Who reads the port has to know RxLRO of UDP. New returns an error that
+	// matches port.ErrNotSupported if the kernel can't (Linux 6.2 can).
+	UDPLRO bool
 }
 
 // Limits and defaults of Config.
@@ -87,6 +100,8 @@ func (c Config) Validate() error {
 		return bad("QueueLen %d is not in [0, %d]", c.QueueLen, maxQueueLen)
 	case c.MAC.IsMulticast() || c.KernelMAC.IsMulticast():
 		return bad("a MAC is a group's")
+	case c.UDPLRO && c.NoVnetHdr:
+		return bad("UDPLRO without virtio headers")
 	case c.MAC == c.KernelMAC:
 		return bad("both ends have the MAC %v", c.MAC)
 	}

@@ -32,6 +32,7 @@ func TestConfigValidate(t *testing.T) {
 		"kernel group":  {KernelMAC: header.Broadcast},
 		"same MAC":      {MAC: mac, KernelMAC: mac},
 		"no address":    {Addrs: []netip.Prefix{{}}},
+		"UDPLRO alone":  {UDPLRO: true, NoVnetHdr: true},
 		"group address": {Addrs: []netip.Prefix{netip.MustParsePrefix("224.0.0.1/24")}},
 		"any address":   {Addrs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}},
 		"mapped":        {Addrs: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr("::ffff:1.2.3.4"), 100)}},

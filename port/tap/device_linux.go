@@ -66,12 +66,15 @@ func visit(name string, fn func() error) (err error, back bool) {
 // what is opened here stays there.
 func (p *Port) create() error {
 	for i := range p.cfg.Queues {
-		fd, name, err := openQueue(p.cfg.Name)
+		fd, name, err := p.openQueue(p.cfg.Name)
 		if err != nil {
 			return fmt.Errorf("queue %d: %w", i, err)
 		}
 		p.cfg.Name = name // with its number, from the first queue on
 		p.queues = append(p.queues, newQueue(fd))
+	}
+	if err := p.negotiate(); err != nil {
+		return err
 	}
 	var err error
 	if p.ctl, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
@@ -88,8 +91,9 @@ func (p *Port) create() error {
 }
 
 // openQueue opens a queue of a device, which is made with its first one, and
-// returns the device's name.
-func openQueue(name string) (fd int, found string, err error) {
+// returns the device's name. Whether there are virtio headers is settled by the
+// first, as the kernel has them for a device, not for a queue.
+func (p *Port) openQueue(name string) (fd int, found string, err error) {
 	fd, err = unix.Open(device, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
@@ -97,9 +101,17 @@ func openQueue(name string) (fd int, found string, err error) {
 	case err != nil:
 		return -1, "", fmt.Errorf("%s: %w", device, err)
 	}
+	if len(p.queues) == 0 && !p.cfg.NoVnetHdr {
+		features, err := unix.IoctlGetUint32(fd, unix.TUNGETFEATURES)
+		p.vnet = err == nil && features&unix.IFF_VNET_HDR != 0
+	}
+	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE)
+	if p.vnet {
+		flags |= unix.IFF_VNET_HDR
+	}
 	ifr, err := unix.NewIfreq(name)
 	if err == nil {
-		ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE)
+		ifr.SetUint16(flags)
 		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
 	}
 	if err != nil {

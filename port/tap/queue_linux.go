@@ -16,7 +16,8 @@ const (
 	minFrame = header.EthernetLen
 	// maxIovec is how many buffers a frame may have (IOV_MAX).
 	maxIovec = 1024
-	// stockLen is how many buffers are taken from the pool at a time.
+	// stockLen is how many frames of one buffer can be read before the pool is
+	// asked again.
 	stockLen = 32
 )
 
@@ -24,12 +25,22 @@ const (
 type queue struct {
 	fd   int
 	pool *pbuf.Pool
+	vnet bool // each frame has a vnetHdr in front
 
-	frame int          // longest frame
-	parts int          // buffers that hold a frame of that length and one byte more
-	stock []*pbuf.Pbuf // empty buffers to read into: stock[:have]
-	have  int
-	iov   [maxIovec]unix.Iovec
+	frame int // longest frame
+	big   int // longest frame that is several segments
+	room  int // of a buffer, in bytes
+	parts int // buffers that hold the longest of all, and one byte more
+
+	// Empty buffers to read into are stock[head:tail]. What rx[head+1:] points
+	// to are these; in front of it is room for that of the vnetHdr.
+	stock      []*pbuf.Pbuf
+	head, tail int
+	rx         []unix.Iovec
+	rxHdr      vnetHdr
+
+	tx    [maxIovec]unix.Iovec
+	txHdr vnetHdr
 
 	n      port.Stats
 	shared ring.Snapshot[port.Stats]
@@ -37,20 +48,22 @@ type queue struct {
 
 func newQueue(fd int) *queue { return &queue{fd: fd} }
 
-// attach gives the queue its pool.
-func (q *queue) attach(pool *pbuf.Pool, frame int) error {
+// attach gives the queue its pool. Frames are at most frame bytes long, and big
+// ones, which only a device with vnet has, at most big.
+func (q *queue) attach(pool *pbuf.Pool, frame, big int, vnet bool) error {
 	room := pool.DataRoom(pbuf.ClassStandard)
 	if room == 0 {
 		return fmt.Errorf("%w: tap: pool %q has no standard buffers", port.ErrConfig, pool.Name())
 	}
-	q.frame = frame
+	q.frame, q.big, q.room, q.vnet = frame, max(frame, big), room, vnet
 	// A byte more than the longest frame, so that one cut off is noticed.
-	q.parts = (frame + 1 + room - 1) / room
+	q.parts = (q.big + 1 + room - 1) / room
 	if n := pool.Cap(pbuf.ClassStandard); n < q.parts {
 		return fmt.Errorf("%w: tap: pool %q has %d buffers of %d bytes, and a frame of %d bytes needs %d",
-			port.ErrConfig, pool.Name(), n, room, frame, q.parts)
+			port.ErrConfig, pool.Name(), n, room, q.big, q.parts)
 	}
-	q.stock = make([]*pbuf.Pbuf, max(stockLen, q.parts))
+	q.stock = make([]*pbuf.Pbuf, q.parts-1+stockLen)
+	q.rx = make([]unix.Iovec, len(q.stock)+1)
 	q.pool = pool
 	return nil
 }
@@ -58,9 +71,22 @@ func (q *queue) attach(pool *pbuf.Pool, frame int) error {
 // reclaim gives the buffers of the stock back.
 func (q *queue) reclaim() {
 	if q.pool != nil {
-		pbuf.FreeBatch(q.stock[:q.have])
-		q.have = 0
+		pbuf.FreeBatch(q.stock[q.head:q.tail])
+		q.head, q.tail = 0, 0
 	}
+}
+
+// fill brings the stock to its full size and reports whether that is enough for
+// a frame.
+func (q *queue) fill() bool {
+	q.tail = copy(q.stock, q.stock[q.head:q.tail])
+	q.head = 0
+	more := q.stock[q.tail:min(len(q.stock), q.tail+q.pool.Avail(pbuf.ClassStandard))]
+	q.tail += q.pool.AllocBatch(more)
+	for i, p := range q.stock[:q.tail] {
+		setIovec(&q.rx[i+1], p.Spare())
+	}
+	return q.tail >= q.parts
 }
 
 // close closes the file. Its number is kept from use: it may be another file's
@@ -100,60 +126,64 @@ func (p *Port) RxBurst(qi int, _ int64, dst []*pbuf.Pbuf) int {
 	return n
 }
 
-// receive reads one frame. It is nil without an error if it was too long and is
-// dropped. ENOBUFS: there are no buffers, and the frame stays in the kernel.
+// receive reads one frame. It is nil without an error if it was too long, or
+// its header makes no sense, and is dropped. ENOBUFS: there are no buffers, and
+// the frame stays in the kernel.
 func (q *queue) receive() (*pbuf.Pbuf, unix.Errno) {
-	if q.have < q.parts {
-		q.have += q.pool.AllocBatch(q.stock[q.have:min(len(q.stock), q.have+q.pool.Avail(pbuf.ClassStandard))])
-		if q.have < q.parts {
-			return nil, unix.ENOBUFS
-		}
+	if q.tail-q.head < q.parts && !q.fill() {
+		return nil, unix.ENOBUFS
 	}
-	if q.parts > 1 {
-		return q.receiveChain()
-	}
-	p := q.stock[q.have-1]
-	n, errno := read(q.fd, p.Spare())
-	if errno != 0 {
+	n, errno := q.read()
+	switch {
+	case errno != 0:
 		return nil, errno
-	}
-	if n > q.frame {
+	case n < minFrame || n > q.big:
 		q.n.RxErrors++
 		return nil, 0
 	}
-	p.SetLen(n)
-	q.have--
+	p := q.takeChain(n)
+	if q.vnet && !q.rxHdr.apply(p) || n > q.frame && p.Flags&pbuf.RxLRO == 0 {
+		q.n.RxErrors++
+		p.Free()
+		return nil, 0
+	}
 	return p, 0
 }
 
-// receiveChain is receive for frames that may need several buffers. Those that
-// were not needed stay in the stock.
-func (q *queue) receiveChain() (*pbuf.Pbuf, unix.Errno) {
-	for i := range q.parts {
-		setIovec(&q.iov[i], q.stock[q.have-1-i].Spare())
+// read reads one frame into the stock and returns its length, without that of
+// the vnetHdr.
+func (q *queue) read() (int, unix.Errno) {
+	if q.vnet {
+		iov := q.rx[q.head : q.head+1+q.parts]
+		setIovec(&iov[0], q.rxHdr[:])
+		n, errno := readv(q.fd, iov)
+		return n - vnetLen, errno
 	}
-	n, errno := readv(q.fd, q.iov[:q.parts])
-	if errno != 0 {
-		return nil, errno
+	if q.parts > 1 {
+		return readv(q.fd, q.rx[q.head+1:q.head+1+q.parts])
 	}
-	if n > q.frame {
-		q.n.RxErrors++
-		return nil, 0
+	return read(q.fd, q.stock[q.head].Spare())
+}
+
+// takeChain takes a frame of n bytes, at least 1, out of the stock.
+func (q *queue) takeChain(n int) *pbuf.Pbuf {
+	p := q.stock[q.head]
+	q.head++
+	if n <= q.room {
+		p.SetLen(n)
+		return p
 	}
-	used := 0
-	for left := n; left > 0; used++ {
-		p := q.stock[q.have-1-used]
-		k := min(left, len(p.Spare()))
+	var chain pbuf.Builder
+	for {
+		k := min(n, q.room)
 		p.SetLen(k)
-		left -= k
+		chain.Add(p)
+		if n -= k; n == 0 {
+			return chain.Finish()
+		}
+		p = q.stock[q.head]
+		q.head++
 	}
-	q.have -= used
-	// Linked from the end, for Cat walks through what it appends to. The first
-	// part is on top of the stock.
-	for i := range used - 1 {
-		q.stock[q.have+i+1].Cat(q.stock[q.have+i])
-	}
-	return q.stock[q.have+used-1], 0
 }
 
 // TxBurst writes frames until the kernel has no room. Those that it refuses for
@@ -181,22 +211,31 @@ func (p *Port) TxBurst(qi int, _ int64, ps []*pbuf.Pbuf) int {
 
 // send writes one frame, which stays the caller's.
 func (q *queue) send(p *pbuf.Pbuf) unix.Errno {
-	n := p.TotLen()
-	if n < minFrame || n > q.frame {
+	n, limit, parts := p.TotLen(), q.frame, 0
+	if q.vnet {
+		if !q.txHdr.order(p) {
+			return unix.EINVAL
+		}
+		if p.Flags&(pbuf.TxTSO|pbuf.TxUSO) != 0 {
+			limit = q.big
+		}
+		setIovec(&q.tx[0], q.txHdr[:])
+		parts = 1
+	}
+	if n < minFrame || n > limit {
 		return unix.EMSGSIZE
 	}
-	if p.Len() == n {
+	if p.Len() == n && !q.vnet {
 		return write(q.fd, p.Payload())
 	}
-	parts := 0
 	for ; p != nil; p = p.Next() {
 		if parts == maxIovec {
 			return unix.EMSGSIZE
 		}
-		setIovec(&q.iov[parts], p.Payload())
+		setIovec(&q.tx[parts], p.Payload())
 		parts++
 	}
-	return writev(q.fd, q.iov[:parts])
+	return writev(q.fd, q.tx[:parts])
 }
 
 // count counts a frame that the kernel took or that is dropped. EIO says that

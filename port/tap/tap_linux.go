@@ -19,6 +19,8 @@ type Port struct {
 	cfg       Config
 	kernelMAC header.MAC
 	queues    []*queue
+	vnet      bool         // frames have virtio headers
+	caps      offload.Caps // what the kernel took
 
 	mu    sync.Mutex // serialises Attach, Start, Close and Link
 	state state
@@ -52,11 +54,12 @@ func New(cfg Config) (*Port, error) {
 	return p, nil
 }
 
-// Info describes the port. MultiSeg is all that it has of offloads.
+// Info describes the port. Without virtio headers MultiSeg is all that it has of
+// offloads.
 func (p *Port) Info() port.Info {
 	return port.Info{
 		Name: p.cfg.Name, Queues: len(p.queues), MTU: p.cfg.MTU, MAC: p.cfg.MAC,
-		Caps: offload.MultiSeg,
+		Caps: p.caps,
 	}
 }
 
@@ -87,7 +90,7 @@ func (p *Port) Attach(q int, pool *pbuf.Pool) error {
 	if p.queues[q].pool != nil {
 		return fmt.Errorf("%w: queue %d of %s", port.ErrState, q, p.cfg.Name)
 	}
-	if err := p.queues[q].attach(pool, p.cfg.maxFrame()); err != nil {
+	if err := p.queues[q].attach(pool, p.cfg.maxFrame(), p.maxBig(), p.vnet); err != nil {
 		return fmt.Errorf("queue %d of %s: %w", q, p.cfg.Name, err)
 	}
 	return nil

@@ -45,15 +45,17 @@ func TestKernelPings(t *testing.T) {
 		{9000, 2048, 0, 100, false},
 		{tap.MaxMTU, 2048, 1000, 65493, true},
 	} {
-		t.Run(fmt.Sprintf("mtu%d/room%d/chop%d/%d", c.mtu, c.room, c.chop, c.size), func(t *testing.T) {
-			ns := testenv.Netns(t)
-			p, pools := newTap(t, tap.Config{Netns: ns, MTU: c.mtu}, pbuf.Config{DataRoom: c.room})
-			h := serve(t, p, pools, c.chop)
-			out := run(t, ns, "ping", "-c", "20", "-i", "0.002", "-W", "5", "-M", "do", "-s", fmt.Sprint(c.size), "198.18.7.2")
-			require.Contains(t, out, "20 received")
-			_, chains := h.counts()
-			require.Equal(t, c.chains, chains >= 20, "%d frames in chains", chains)
-		})
+		for _, plain := range []bool{false, true} {
+			t.Run(fmt.Sprintf("mtu%d/room%d/chop%d/%d/plain=%v", c.mtu, c.room, c.chop, c.size, plain), func(t *testing.T) {
+				ns := testenv.Netns(t)
+				p, pools := newTap(t, tap.Config{Netns: ns, MTU: c.mtu, NoVnetHdr: plain}, pbuf.Config{DataRoom: c.room})
+				h := serve(t, p, pools, c.chop)
+				out := run(t, ns, "ping", "-c", "20", "-i", "0.002", "-W", "5", "-M", "do", "-s", fmt.Sprint(c.size), "198.18.7.2")
+				require.Contains(t, out, "20 received")
+				_, chains := h.counts()
+				require.Equal(t, c.chains, chains >= 20, "%d frames in chains", chains)
+			})
+		}
 	}
 }
 
@@ -99,9 +101,15 @@ func echo(t testing.TB, c net.Conn, b []byte) {
 // Sockets of the kernel talk to us: it verifies the checksums that we make, and
 // we verified its own.
 func TestKernelSocketsOverAllQueues(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		t.Run(fmt.Sprintf("plain=%v", plain), func(t *testing.T) { testKernelSockets(t, plain) })
+	}
+}
+
+func testKernelSockets(t *testing.T, plain bool) {
 	const queues = 3
 	ns := testenv.Netns(t)
-	p, pools := newTap(t, tap.Config{Netns: ns, Queues: queues}, pbuf.Config{})
+	p, pools := newTap(t, tap.Config{Netns: ns, Queues: queues, NoVnetHdr: plain}, pbuf.Config{})
 	h := serve(t, p, pools, 0)
 	for i, c := range dial(t, ns, 60) {
 		for j := range 5 {
@@ -111,6 +119,7 @@ func TestKernelSocketsOverAllQueues(t *testing.T) {
 	udp, _ := h.counts()
 	require.GreaterOrEqual(t, len(udp), 2, "flows come by different queues")
 	h.halt(t)
+	require.Equal(t, !plain, h.partial >= 300, "%d checksums were left to us", h.partial)
 	total := port.Total(p)
 	require.GreaterOrEqual(t, total.RxPackets, uint64(300))
 	require.GreaterOrEqual(t, total.TxPackets, uint64(300))
@@ -121,7 +130,7 @@ func TestInfoAndKernelsEnd(t *testing.T) {
 	mac, kernel := header.MAC{2, 1, 1, 1, 1, 1}, header.MAC{2, 2, 2, 2, 2, 2}
 	ns := testenv.Netns(t)
 	p, _ := newTap(t, tap.Config{
-		Name: "lab%d", Netns: ns, Queues: 2, MTU: 1400, MAC: mac, KernelMAC: kernel, QueueLen: 77,
+		Name: "lab%d", Netns: ns, Queues: 2, MTU: 1400, NoVnetHdr: true, MAC: mac, KernelMAC: kernel, QueueLen: 77,
 		Addrs: []netip.Prefix{kernelNet, netip.MustParsePrefix("2001:db8::1/64")},
 	}, pbuf.Config{})
 	require.Equal(t, port.Info{Name: "lab0", Queues: 2, MTU: 1400, MAC: mac, Caps: offload.MultiSeg}, p.Info())

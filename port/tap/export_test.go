@@ -1,0 +1,7 @@
+package tap
+
+// Frames for the tests of package tap_test.
+var (
+	Build = build
+	Load  = load
+)
