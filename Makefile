@@ -99,7 +99,7 @@ arm64: deps ## build and vet everything for arm64, test what has assembly (emula
 bench: ## run the benchmarks (COREMASK, BENCH, BENCHARGS)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./bench -args -coremask $(COREMASK) $(BENCHARGS)
 
-pgo: ## record the profile that shardgen is built with (COREMASK)
+pgo: deps ## record the profiles that shardgen and peers are built with (COREMASK)
 	mkdir -p out
 	$(GO) build -trimpath -pgo=off -o out/shardgen-pgo ./cmd/shardgen
 	out/shardgen-pgo demo --coremask $(COREMASK) --duration 16s --interval 0 --cpuprofile out/demo.prof
@@ -107,7 +107,13 @@ pgo: ## record the profile that shardgen is built with (COREMASK)
 	$(GO) tool pprof -proto -output out/all.prof out/demo.prof out/http.prof
 	$(GO) run ./cmd/pgostrip <out/all.prof >out/default.pgo
 	mv out/default.pgo cmd/shardgen/default.pgo
-	@ls -l cmd/shardgen/default.pgo
+	rm -rf out/profiles && mkdir out/profiles
+	cd bench/peers && $(GO) build -trimpath -pgo=off -tags '$(PEERS_TAGS)' -o ../../out/peers-pgo .
+	out/peers-pgo -quiet -runs 1 -time 1s -works '^(bulk|rr|cps|udp|net)' -profiles out/profiles >out/peers.txt
+	$(GO) tool pprof -proto -output out/all.prof out/profiles/*.prof
+	$(GO) run ./cmd/pgostrip <out/all.prof >out/default.pgo
+	mv out/default.pgo bench/peers/default.pgo
+	@ls -l cmd/shardgen/default.pgo bench/peers/default.pgo
 
 peers: deps ## compare with gVisor, Linux, lwIP and DPDK (RUNS, TRIAL, WORKS, SHORT=1, JSON=FILE, UPDATE=1)
 	cd bench/peers && $(GO) build -tags '$(PEERS_TAGS)' -o ../../bin/peers .

@@ -26,6 +26,7 @@ type options struct {
 	docs     string
 	works    string
 	coreList string
+	profiles string
 }
 
 func main() {
@@ -52,6 +53,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	f.StringVar(&o.docs, "docs", "", "`folder` whose performance.md gets the table, and performance.svg the chart")
 	f.StringVar(&o.works, "works", "", "only works whose NAME/CONNECTIONS matches this `pattern`")
 	f.StringVar(&o.coreList, "cores", "", "`list` of cores (default: all allowed)")
+	f.StringVar(&o.profiles, "profiles", "", "`folder` to write a CPU profile of each trial to")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -82,6 +84,11 @@ func (o *options) plan(errs io.Writer) (*plan, error) {
 	set, err := o.cores()
 	if err != nil {
 		return nil, err
+	}
+	if o.profiles != "" {
+		if err := os.Setenv(profileEnv, o.profiles); err != nil {
+			return nil, err
+		}
 	}
 	p := &plan{runs: o.runs, time: o.time, warm: 200 * time.Millisecond, cores: set.Cores(), log: errs, trial: trial}
 	if o.short {

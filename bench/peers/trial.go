@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"github.com/shardstack/shardstack/bench/peers/work"
@@ -19,6 +21,29 @@ const trialLimit = 3 * time.Minute
 
 // trialCommand is the first argument that makes this program do one trial.
 const trialCommand = "trial"
+
+// profileEnv names the environment variable that tells a trial's process which
+// folder to write its CPU profile to.
+const profileEnv = "PEERS_PROFILES"
+
+// profiled runs fn, under the profiler if a profile of system at s is wanted.
+func profiled(system string, s *work.Spec, fn func()) error {
+	dir := os.Getenv(profileEnv)
+	if dir == "" {
+		fn()
+		return nil
+	}
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%s-%d-%v.prof", system, s.Work, s.Conns, s.Offload)))
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	fn()
+	pprof.StopCPUProfile()
+	return f.Close()
+}
 
 // answer is what a trial prints.
 type answer struct {
@@ -38,7 +63,11 @@ func serveTrial(args []string, out io.Writer) error {
 		return err
 	}
 	var a answer
-	v, err := runTrial(args[0], &s)
+	var v float64
+	var err error
+	if e := profiled(args[0], &s, func() { v, err = runTrial(args[0], &s) }); e != nil {
+		return e
+	}
 	if a.Value = v; err != nil {
 		a = answer{Fault: err.Error(), NA: errors.Is(err, work.ErrNA), MissingHere: errors.Is(err, work.ErrMissing)}
 	}
