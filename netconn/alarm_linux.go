@@ -9,7 +9,7 @@ import (
 // alarmLen is what an eventfd takes.
 const alarmLen = 8
 
-func newAlarm() (*alarm, error) {
+func newFileAlarm() (*alarm, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("eventfd", err)

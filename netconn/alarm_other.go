@@ -7,7 +7,7 @@ import "os"
 // alarmLen is one byte a ring.
 const alarmLen = 1
 
-func newAlarm() (*alarm, error) {
+func newFileAlarm() (*alarm, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shardstack/shardstack/port/mem"
 	"github.com/shardstack/shardstack/shard"
 )
 
@@ -34,9 +35,9 @@ func pairs(t testing.TB, b *bed, n int) (client, server []net.Conn) {
 // a time.
 func BenchmarkRequestResponse(b *testing.B) {
 	for _, conns := range []int{1, 16, 128} {
-		for _, idle := range []shard.IdlePolicy{shard.Adaptive, shard.Park} {
-			b.Run(fmt.Sprintf("conns=%d/%s", conns, idle), func(b *testing.B) {
-				bd := newBed(b, setup{idle: idle})
+		for _, mode := range []setup{{}, {threads: true}, {threads: true, idle: shard.Park}} {
+			b.Run(fmt.Sprintf("conns=%d/%s", conns, mode), func(b *testing.B) {
+				bd := newBed(b, mode)
 				cs, ss := pairs(b, bd, conns)
 				var wg sync.WaitGroup
 				for _, s := range ss {
@@ -87,9 +88,10 @@ func BenchmarkRequestResponse(b *testing.B) {
 
 // BenchmarkBulk sends in one direction, 64 KiB a Write.
 func BenchmarkBulk(b *testing.B) {
-	for _, conns := range []int{1, 8} {
-		b.Run(fmt.Sprintf("conns=%d", conns), func(b *testing.B) {
-			bd := newBed(b, setup{})
+	for i := range 4 {
+		conns, mode := 1+7*(i/2), setup{threads: i%2 == 1, wire: mem.Config{Pause: true}}
+		b.Run(fmt.Sprintf("conns=%d/%s", conns, mode), func(b *testing.B) {
+			bd := newBed(b, mode)
 			cs, ss := pairs(b, bd, conns)
 			const block = 64 << 10
 			b.SetBytes(block)

@@ -32,8 +32,8 @@ type Config struct {
 	// goroutines and a shard: a power of two. Default DefaultRing.
 	Ring int
 	// Spin is how long a goroutine with nothing to read polls before it sleeps.
-	// No more goroutines spin than there are cores beside the shards'. Default
-	// DefaultSpin; negative: never.
+	// No more goroutines spin than there are cores beside the shards' threads, and
+	// none for a shard without a thread. Default DefaultSpin; negative: never.
 	Spin time.Duration
 	// Backlog is how many connections may wait for Accept on each shard, those
 	// that are being opened included. Default DefaultBacklog.

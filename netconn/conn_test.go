@@ -48,19 +48,19 @@ func opErr(t *testing.T, err error, op string, want error) {
 }
 
 func TestConnAddresses(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		c, s := onePair(t, newBed(t, setup{shards: shards}))
+	eachShards(t, func(t *testing.T, base setup) {
+		c, s := onePair(t, newBed(t, base))
 		require.Equal(t, c.LocalAddr().String(), s.RemoteAddr().String())
 		require.Equal(t, c.RemoteAddr().String(), s.LocalAddr().String())
 		require.IsType(t, (*net.TCPAddr)(nil), c.LocalAddr())
 		require.Equal(t, "tcp", c.RemoteAddr().Network())
-		require.Less(t, c.Shard(), shards)
+		require.Less(t, c.Shard(), base.shards)
 	})
 }
 
 func TestHalfClose(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		c, s := onePair(t, newBed(t, setup{shards: shards}))
+	eachShards(t, func(t *testing.T, base setup) {
+		c, s := onePair(t, newBed(t, base))
 		_, err := c.Write([]byte("question"))
 		require.NoError(t, err)
 		require.NoError(t, c.CloseWrite())
@@ -119,8 +119,8 @@ func TestCloseReadEndsBlockedRead(t *testing.T) {
 }
 
 func TestCloseSendsWhatWasWritten(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		c, s := onePair(t, newBed(t, setup{shards: shards}))
+	eachShards(t, func(t *testing.T, base setup) {
+		c, s := onePair(t, newBed(t, base))
 		want := random(200_000, 2) // fits the send buffer, not the first window
 		_, err := c.Write(want)
 		require.NoError(t, err)
@@ -289,8 +289,8 @@ func TestOptions(t *testing.T) {
 
 // Goroutines that write to one connection do not mix their bytes.
 func TestConcurrentWritesStayWhole(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		c, s := onePair(t, newBed(t, setup{shards: shards}))
+	eachShards(t, func(t *testing.T, base setup) {
+		c, s := onePair(t, newBed(t, base))
 		const writers, block, blocks = 8, 20_000, 10
 		var wg sync.WaitGroup
 		for i := range writers {

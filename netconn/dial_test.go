@@ -17,8 +17,8 @@ import (
 )
 
 func TestDialRefused(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		c, err := b.client.Dial("tcp", "10.0.0.2:81")
 		require.Nil(t, c)
 		opErr(t, err, "dial", syscall.ECONNREFUSED)
@@ -107,8 +107,8 @@ func TestDialByServiceName(t *testing.T) {
 
 // A local port is honoured, on whatever shard the answers come in.
 func TestDialFromLocalPort(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		ln, err := b.server.Listen("tcp", ":80")
 		require.NoError(t, err)
 		defer ln.Close()
@@ -123,10 +123,10 @@ func TestDialFromLocalPort(t *testing.T) {
 			opErr(t, err, "dial", syscall.EADDRINUSE)
 			defer c.Close()
 		}
-		require.Len(t, used, shards)
+		require.Len(t, used, base.shards)
 		_, err = b.client.DialFrom(t.Context(), "tcp", netip.AddrPortFrom(serverIP, 0), "10.0.0.2:80")
 		opErr(t, err, "dial", syscall.EADDRNOTAVAIL)
-		if shards > 1 { // which shard would that be?
+		if base.shards > 1 { // which shard would that be?
 			_, err = b.client.DialFrom(t.Context(), "tcp", netip.AddrPortFrom(netip.IPv4Unspecified(), 7), "10.0.0.2:80")
 			opErr(t, err, "dial", syscall.EADDRNOTAVAIL)
 		}

@@ -24,9 +24,11 @@
 // their goroutines, itself included (leader and followers). The last of those
 // that are awake either spins on the ring for a moment, where a core is free for
 // that, or sets the lane's bell and sleeps. Only then, and only if an event is
-// for somebody who waits, does the shard make a system call: it wakes the lane's
-// watcher, which drains in the sleepers' place. Package files wait.go and
-// watch.go hold the rules that keep wake-ups from getting lost.
+// for somebody who waits, does the shard do more than push: one that is a
+// goroutine drains the lane in the sleepers' place and readies them; one with a
+// thread makes a system call that wakes the lane's watcher, which does the same.
+// Package files wait.go and watch.go hold the rules that keep wake-ups from
+// getting lost.
 //
 // # Flow control
 //
@@ -38,12 +40,16 @@
 //
 // # Processors
 //
-// A shard that polls keeps one of Go's processors (P) busy for good. The group
-// raises GOMAXPROCS for its shards (shard.Config.KeepProcs); goroutines have
-// what is above that. Where the shards of all Nets take as many cores as the
-// process has, shards and goroutines have to take turns on them, and the kernel
-// gives a core from one to the other: goroutines do not spin there, and
-// Adaptive shards poll for some microseconds only (shard.LimitSpin). Spin is
-// not for such machines. A round trip is dominated by those turns then; many
-// connections at a time share them.
+// Where shards and goroutines share the cores, use shard.Config.NoPin: the shards
+// are goroutines then, and a round trip is goroutines that ready one another,
+// without system calls. A single connection, whose round trips have nothing that
+// could run side by side, is fastest with GOMAXPROCS at 1.
+//
+// A shard with a thread of its own keeps one of Go's processors (P) busy while it
+// polls. The group raises GOMAXPROCS for those (shard.Config.KeepProcs);
+// goroutines have what is above that. Where such threads take as many cores as
+// the process has, they and the goroutines have to take turns on them, and the
+// kernel gives a core from one to the other, which dominates a round trip:
+// goroutines do not spin there, and Adaptive shards poll for some microseconds
+// only (shard.LimitSpin). Spin is not for such machines.
 package netconn

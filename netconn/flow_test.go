@@ -21,9 +21,10 @@ import (
 // A reader that does not read closes the window, and the writer waits; when it
 // reads, all of it comes.
 func TestSlowReaderStopsWriter(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
+	eachShards(t, func(t *testing.T, base setup) {
 		const buf = 64 << 10
-		c, s := onePair(t, newBed(t, setup{shards: shards, stack: stack.Config{TCP: stack.TCPConfig{RecvBuf: buf, SendBuf: buf}}}))
+		base.stack = stack.Config{TCP: stack.TCPConfig{RecvBuf: buf, SendBuf: buf}}
+		c, s := onePair(t, newBed(t, base))
 		want := random(1<<20, 3)
 		var written atomic.Int64
 		done := make(chan error, 1)
@@ -119,8 +120,8 @@ func transfer(t *testing.T, cs, ss []net.Conn, n int) {
 }
 
 func TestBulkBothWays(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		cs, ss := pairs(t, newBed(t, setup{shards: shards}), 6)
+	eachShards(t, func(t *testing.T, base setup) {
+		cs, ss := pairs(t, newBed(t, base), 6)
 		transfer(t, cs, ss, 4<<20)
 	})
 }
@@ -143,8 +144,9 @@ func TestBulkWithJumboFrames(t *testing.T) {
 // Nothing gets stuck when everything is as small as it may be: rings fill, the
 // pool of what is written runs out.
 func TestBulkThroughTinyRingsAndPool(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		s := setup{shards: shards, net: netconn.Config{Ring: 64, Pool: pbuf.Config{Small: 8, Buffers: 16}}}
+	eachShards(t, func(t *testing.T, base setup) {
+		s := base
+		s.net = netconn.Config{Ring: 64, Pool: pbuf.Config{Small: 8, Buffers: 16}}
 		cs, ss := pairs(t, newBed(t, s), 6)
 		transfer(t, cs, ss, 300_000)
 	})

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -39,6 +40,17 @@ type setup struct {
 	pool   pbuf.Config    // of both ends' shards
 	net    netconn.Config // of both ends
 	idle   shard.IdlePolicy
+
+	threads  bool          // the shards have threads of their own
+	maxSleep time.Duration // of the shards
+}
+
+// String names how the shards run: "goroutine", "thread-adaptive", ….
+func (s setup) String() string {
+	if !s.threads {
+		return "goroutine"
+	}
+	return "thread-" + s.idle.String()
 }
 
 // bed is two groups of shards, joined by a wire, with a Net each.
@@ -75,7 +87,7 @@ func newBed(t testing.TB, s setup) *bed {
 func startGroup(t testing.TB, s setup, end *mem.End, ip netip.Addr) *shard.Group {
 	t.Helper()
 	g, err := shard.NewGroup(shard.Config{
-		NoPin: true, Shards: s.shards, Idle: s.idle,
+		NoPin: true, OwnThread: s.threads, Shards: s.shards, Idle: s.idle, MaxSleep: s.maxSleep,
 		Ports: []shard.PortConfig{{Port: end, Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)}}},
 		Pool:  s.pool, Stack: s.stack,
 	})
@@ -85,11 +97,13 @@ func startGroup(t testing.TB, s setup, end *mem.End, ip netip.Addr) *shard.Group
 	return g
 }
 
-// eachShards runs a test with one shard at each end, and with two.
-func eachShards(t *testing.T, fn func(t *testing.T, shards int)) {
+// eachShards runs a test with one shard at each end, with two, and with two that
+// have threads of their own.
+func eachShards(t *testing.T, fn func(t *testing.T, base setup)) {
 	t.Helper()
-	t.Run("1shard", func(t *testing.T) { fn(t, 1) })
-	t.Run("2shards", func(t *testing.T) { fn(t, 2) })
+	t.Run("1shard", func(t *testing.T) { fn(t, setup{shards: 1}) })
+	t.Run("2shards", func(t *testing.T) { fn(t, setup{shards: 2}) })
+	t.Run("2threads", func(t *testing.T) { fn(t, setup{shards: 2, threads: true}) })
 }
 
 // statsOf are the counters of the stack that a connection is on.

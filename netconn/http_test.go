@@ -47,8 +47,8 @@ func random(n int, seed uint64) []byte {
 }
 
 func TestHTTPManyRequests(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		client := serveHTTP(t, newBed(t, setup{shards: shards}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	eachShards(t, func(t *testing.T, base setup) {
+		client := serveHTTP(t, newBed(t, base), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "you asked for %s", r.URL.Path)
 		}))
 		var wg sync.WaitGroup
@@ -74,8 +74,8 @@ func TestHTTPManyRequests(t *testing.T) {
 }
 
 func TestHTTPLargeBodiesBothWays(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		client := serveHTTP(t, newBed(t, setup{shards: shards}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	eachShards(t, func(t *testing.T, base setup) {
+		client := serveHTTP(t, newBed(t, base), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			h := sha256.New()
 			if _, err := io.Copy(io.MultiWriter(h, w), r.Body); err != nil {
 				t.Error(err)

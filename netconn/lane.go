@@ -60,7 +60,7 @@ type lane struct {
 
 // newLane makes the rings and the pool.
 func newLane(n *Net, sh *shard.Shard, index int) (*lane, error) {
-	l := &lane{net: n, sh: sh, index: index, home: sh.Pool().ID(), spinner: newSpinner(n.cfg.Spin)}
+	l := &lane{net: n, sh: sh, index: index, home: sh.Pool().ID(), spinner: newSpinner(n.cfg.Spin, sh.HasThread())}
 	var err error
 	if l.reqs, err = ring.NewSPSC[message](n.cfg.Ring); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func newLane(n *Net, sh *shard.Shard, index int) (*lane, error) {
 		return nil, err
 	}
 	l.app = l.pool.ID()
-	if l.alarm, err = newAlarm(); err != nil {
+	if l.alarm, err = newAlarm(sh.HasThread()); err != nil {
 		_ = l.pool.Close() // nothing was taken from it
 		return nil, err
 	}

@@ -76,8 +76,8 @@ func busy(t *testing.T, b *bed) (errs chan error, n int) {
 
 // Close ends everything in the middle of things and brings every buffer home.
 func TestNetCloseInTheMiddle(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		errs, n := busy(t, b)
 		require.NoError(t, b.server.Close())
 		for range n {
@@ -104,10 +104,10 @@ func TestNetCloseInTheMiddle(t *testing.T) {
 
 // A group that stops first ends the connections, without a leak.
 func TestGroupStopsInTheMiddle(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		errs, n := busy(t, b)
-		require.NoError(t, b.groups[1].Stop(), "every buffer of the shards comes home")
+		require.NoError(t, b.groups[1].Stop(), "every buffer of the base.shards comes home")
 		for range n {
 			require.ErrorIs(t, <-errs, shard.ErrStopped)
 		}

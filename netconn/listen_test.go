@@ -33,8 +33,8 @@ func TestListenPortZeroIsTheSameOnAllShards(t *testing.T) {
 }
 
 func TestListenErrors(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		ln, err := b.server.Listen("tcp", ":80")
 		require.NoError(t, err)
 		_, err = b.server.Listen("tcp", "10.0.0.2:80")
@@ -81,8 +81,8 @@ func TestAcceptDeadlineAndClose(t *testing.T) {
 
 // A closed listener refuses, and resets what nobody has accepted.
 func TestListenerCloseResetsWhatWaits(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		ln, err := b.server.Listen("tcp", ":80")
 		require.NoError(t, err)
 		var cs []net.Conn

@@ -16,9 +16,9 @@ import (
 // Thousands of connections are opened, used and closed, from either end, many
 // at a time. The bed checks that every buffer comes home.
 func TestThousandsOfConnections(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
+	eachShards(t, func(t *testing.T, base setup) {
 		const workers, each = 32, 80
-		b := newBed(t, setup{shards: shards, stack: stack.Config{TCP: stack.TCPConfig{TimeWait: 20 * time.Millisecond}}})
+		b := newBed(t, setup{shards: base.shards, stack: stack.Config{TCP: stack.TCPConfig{TimeWait: 20 * time.Millisecond}}})
 		ln, err := b.server.Listen("tcp", ":80")
 		require.NoError(t, err)
 		go func() {

@@ -27,7 +27,7 @@ func pipe(b *bed) nettest.MakePipe {
 }
 
 func TestNettest(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		nettest.TestConn(t, pipe(newBed(t, setup{shards: shards})))
+	eachShards(t, func(t *testing.T, base setup) {
+		nettest.TestConn(t, pipe(newBed(t, base)))
 	})
 }

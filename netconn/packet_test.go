@@ -45,11 +45,11 @@ func echoUDP(t *testing.T, b *bed, address string) *netconn.UDPConn {
 }
 
 func TestUDPEcho(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		echoUDP(t, b, ":7")
 		var wg sync.WaitGroup
-		for i := range 8 { // connected ones, on all shards
+		for i := range 8 { // connected ones, on all base.shards
 			c, err := b.client.Dial("udp", "10.0.0.2:7")
 			require.NoError(t, err)
 			require.Equal(t, "10.0.0.2:7", c.RemoteAddr().String())
@@ -78,8 +78,8 @@ func TestUDPEcho(t *testing.T) {
 
 // An unconnected socket hears and answers everybody, whatever shard they meet.
 func TestUDPUnconnected(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		pc, err := b.client.ListenPacket("udp4", "10.0.0.1:0")
 		require.NoError(t, err)
 		c := pc.(*netconn.UDPConn)
@@ -108,8 +108,8 @@ func TestUDPUnconnected(t *testing.T) {
 
 // Long datagrams go out in fragments and are put together again.
 func TestUDPFragments(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		echoUDP(t, b, ":7")
 		c, err := b.client.Dial("udp", "10.0.0.2:7")
 		require.NoError(t, err)
@@ -147,8 +147,8 @@ func TestUDPShortBufferLosesTheRest(t *testing.T) {
 
 // RFC 1122 4.1.3.3: a connected socket hears of ICMP errors, once each.
 func TestRFC1122_4_1_3_3_UDPRefused(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		b := newBed(t, setup{shards: shards})
+	eachShards(t, func(t *testing.T, base setup) {
+		b := newBed(t, base)
 		c, err := b.client.Dial("udp", "10.0.0.2:9")
 		require.NoError(t, err)
 		defer c.Close()

@@ -96,7 +96,7 @@ func (s *side) Poll(now int64) (work int) {
 	if s.wake {
 		s.wake = false
 		if s.l.bell.Clear() {
-			s.l.alarm.ring()
+			s.l.callWatcher()
 		}
 	}
 	return work

@@ -13,20 +13,31 @@ import (
 // Polling for a moment spares two system calls and a thread's wake-up, if the
 // answer comes within it and a core is free to poll on: else the poller keeps
 // the very thread from running that it waits for. So no more goroutines poll
-// than the process has cores beside its shards, and a lane on which polling
-// was in vain leaves it for a while. If the shards take all the cores, they do
-// not poll for long either (shard.LimitSpin).
+// than the process has cores beside its shards' threads, and a lane on which
+// polling was in vain leaves it for a while. If the threads take all the cores,
+// they do not poll for long either (shard.LimitSpin). All this is about shards
+// with threads of their own: who waits for one that is a goroutine, sleeps.
 var spinners struct {
 	mu     sync.Mutex
 	groups map[*shard.Group]int // Nets on each
-	taken  int                  // cores of their shards
+	taken  int                  // cores of their shards' threads
 	room   atomic.Int32         // how many more may spin
 }
 
 // crowdedSpin is how long shards poll that take all the cores.
 const crowdedSpin = 3 * time.Microsecond
 
-// addSpinGroup counts the cores of a group's shards as taken.
+// threads is how many of a group's shards have a thread of their own.
+func threads(g *shard.Group) (n int) {
+	for _, sh := range g.Shards() {
+		if sh.HasThread() {
+			n++
+		}
+	}
+	return n
+}
+
+// addSpinGroup counts the cores of a group's threads as taken.
 func addSpinGroup(g *shard.Group) {
 	s := &spinners
 	s.mu.Lock()
@@ -36,7 +47,7 @@ func addSpinGroup(g *shard.Group) {
 		s.room.Store(int32(runtime.NumCPU()))
 	}
 	if s.groups[g]++; s.groups[g] == 1 {
-		takeCores(len(g.Shards()))
+		takeCores(threads(g))
 	}
 }
 
@@ -48,7 +59,7 @@ func dropSpinGroup(g *shard.Group) {
 	if s.groups[g]--; s.groups[g] == 0 {
 		delete(s.groups, g)
 		limitSpin(g, 0)
-		takeCores(-len(g.Shards()))
+		takeCores(-threads(g))
 	}
 }
 
@@ -68,6 +79,9 @@ func takeCores(n int) {
 
 func limitSpin(g *shard.Group, d time.Duration) {
 	for _, sh := range g.Shards() {
+		if !sh.HasThread() {
+			continue
+		}
 		_ = sh.Do(func(sh *shard.Shard) { sh.LimitSpin(d) }) // ErrStopped: it polls no more
 	}
 }
@@ -82,7 +96,12 @@ type spinner struct {
 // maxFails bounds the pause after failures to 2^maxFails chances.
 const maxFails = 6
 
-func newSpinner(d time.Duration) spinner { return spinner{ns: int64(max(d, 0))} }
+func newSpinner(d time.Duration, threaded bool) spinner {
+	if !threaded {
+		return spinner{}
+	}
+	return spinner{ns: int64(max(d, 0))}
+}
 
 func (s *spinner) worth() bool {
 	if s.ns == 0 {

@@ -23,6 +23,26 @@ func (l *lane) watch() {
 	}
 }
 
+// callWatcher has the lane drained for those who sleep. On the shard's thread,
+// which has just taken the bell, and owes an event to one of them.
+//
+// A shard that is a goroutine itself drains in the watcher's place, if it need
+// not wait for that: neither for the lock, whose holder may be waiting for the
+// shard to make room in the ring of requests, nor for room in that ring. Each
+// event leads to one request at the most, the return of a buffer.
+func (l *lane) callWatcher() {
+	if !l.sh.HasThread() && l.mu.TryLock() {
+		if l.reqs.Free() > l.events.Len() {
+			l.armed = false
+			l.drain()
+			l.unlock()
+			return
+		}
+		l.mu.Unlock() // the bell is still on its way
+	}
+	l.alarm.ring()
+}
+
 // wakeAll readies every goroutine that sleeps on the lane.
 func (l *lane) wakeAll() {
 	for l.asleep != nil {

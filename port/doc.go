@@ -5,8 +5,8 @@
 // # Queues and threads
 //
 // A port has queues, each with a receive and a transmit side. A queue belongs
-// to one thread, which alone calls RxBurst, TxBurst and the Waiter of it; there
-// are no locks, and queues don't touch each other. Attach, Start and Close are
+// to one thread, or one goroutine, which alone calls RxBurst, TxBurst and the
+// Waiter of it; there are no locks, and queues don't touch each other. Attach, Start and Close are
 // for the thread that sets things up, Info, Link and Stats for any.
 //
 // # Life

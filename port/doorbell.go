@@ -2,12 +2,12 @@ package port
 
 import "github.com/shardstack/shardstack/ring"
 
-// Doorbell wakes a thread that sleeps in poll(2): a ring.Bell with an eventfd.
-// Ringing costs one load while the sleeper is awake; the system call is made
-// once per sleep.
+// Doorbell wakes a thread that sleeps in poll(2): a ring.Bell with an eventfd,
+// or with a function for a sleeper that sleeps elsewhere. Ringing costs one load
+// while the sleeper is awake; the system call is made once per sleep.
 //
-// The sleeper owns the doorbell: it alone calls Open, Arm and Disarm, and Close
-// when nobody can ring any more. Any thread may call Ring, also before Open. The
+// The sleeper owns the doorbell: it alone calls Open, Call, Arm and Disarm, and
+// Close when nobody can ring any more. Any thread may call Ring, also before Open. The
 // zero Doorbell is one that is not open and not armed.
 //
 //	d.Arm()
@@ -20,8 +20,14 @@ type Doorbell struct {
 	fd    int
 	open  bool
 	armed bool
+	call  func()  // nil: the eventfd
 	count [8]byte // what is read from the eventfd
 }
+
+// Call has fn called by the first Ring after Arm, in place of making FD readable;
+// the doorbell then needs no Open; nil is for FD again. It is called before the
+// first Arm.
+func (d *Doorbell) Call(fn func()) { d.call = fn }
 
 // Open makes the eventfd. ErrNotSupported where there is none. An open doorbell
 // stays as it is.
@@ -48,7 +54,7 @@ func (d *Doorbell) FD() int {
 
 // Arm asks for the next Ring to make FD readable. After it, and before sleeping,
 // the caller must look once more at what it waits for. The doorbell must be
-// open.
+// open, or have a function to call.
 func (d *Doorbell) Arm() {
 	d.armed = true
 	d.bell.Arm()
@@ -65,7 +71,7 @@ func (d *Doorbell) Disarm() {
 
 func (d *Doorbell) disarm() {
 	d.armed = false
-	if d.bell.Disarm() {
+	if d.bell.Disarm() && d.call == nil {
 		drain(d.fd, d.count[:])
 	}
 }
@@ -73,9 +79,14 @@ func (d *Doorbell) disarm() {
 // Ring wakes the sleeper if the doorbell is armed. Call it after the thing that
 // the sleeper waits for has been put where it will look. Any thread.
 func (d *Doorbell) Ring() {
-	if d.bell.Ring() {
-		signal(d.fd)
+	if !d.bell.Ring() {
+		return
 	}
+	if d.call != nil {
+		d.call()
+		return
+	}
+	signal(d.fd)
 }
 
 // Close closes the eventfd. The caller makes sure that nobody rings any more.

@@ -54,6 +54,26 @@ func TestDoorbellRingsOnlyWhileArmed(t *testing.T) {
 	require.False(t, readable(t, d.FD(), 0), "disarmed before the ring")
 }
 
+// With a function there is no descriptor, and one call an Arm.
+func TestDoorbellCall(t *testing.T) {
+	var d port.Doorbell
+	calls := 0
+	d.Call(func() { calls++ })
+	d.Ring()
+	require.Zero(t, calls, "nobody sleeps")
+	for i := range 3 {
+		d.Arm()
+		d.Ring()
+		d.Ring()
+		require.Equal(t, i+1, calls)
+		d.Disarm()
+		d.Ring()
+		require.Equal(t, i+1, calls, "awake again")
+	}
+	require.Equal(t, -1, d.FD())
+	require.NoError(t, d.Close())
+}
+
 func TestDoorbellZeroValue(t *testing.T) {
 	var d port.Doorbell
 	require.Equal(t, -1, d.FD())

@@ -53,6 +53,26 @@ type Timed interface {
 	NextEvent(q int) int64
 }
 
+// Notifier is a port that can call a function when frames arrive, for owners
+// of queues that do not sleep in the kernel.
+type Notifier interface {
+	// Notify has fn called when frames arrive at queue q after the owner has
+	// armed what Notify returns: once an Arm, on the thread that brings the
+	// frames, in place of the Waiter's FD becoming readable. fn must neither
+	// block nor call the port. The owner decides for it or for the Waiter before
+	// it arms either; a nil fn is for the Waiter again. Nil: the queue can't do
+	// that, or the port is closed.
+	Notify(q int, fn func()) Armer
+}
+
+// Armer is the part of Waiter that does without a file descriptor.
+type Armer interface {
+	// Arm asks for a notification. It returns false if frames are there already:
+	// then call RxBurst instead of sleeping. The next RxBurst of the queue ends
+	// the armed state. Only the owner of the queue may call it.
+	Arm() bool
+}
+
 // Wrapper is a port that passes its calls on to another one.
 type Wrapper interface {
 	Port

@@ -74,3 +74,23 @@ func BenchmarkRoundTrip(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWakeUp has a shard that sleeps run a function, and waits for it: two
+// hand-overs.
+func BenchmarkWakeUp(b *testing.B) {
+	for _, own := range []bool{false, true} {
+		b.Run(map[bool]string{false: "goroutine", true: "thread"}[own], func(b *testing.B) {
+			cfg := config(1)
+			cfg.OwnThread, cfg.Idle = own, Park
+			s := start(b, cfg).Shards()[0]
+			done := make(chan bool, 1)
+			fn := func(*Shard) { done <- true }
+			for b.Loop() {
+				if err := s.Do(fn); err != nil {
+					b.Fatal(err)
+				}
+				<-done
+			}
+		})
+	}
+}

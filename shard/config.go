@@ -26,7 +26,10 @@ const (
 	defaultPollSleep = time.Millisecond // with a port that must be polled
 )
 
-// IdlePolicy says what a shard without work does.
+// IdlePolicy says what a shard without work does. It is about shards with a
+// thread of their own. One that is a goroutine (see Config.NoPin) sleeps at once,
+// whether Adaptive or Park: being woken costs it some hundred nanoseconds, and to
+// poll on is to keep those from running that would wake it.
 type IdlePolicy uint8
 
 const (
@@ -64,8 +67,18 @@ type Config struct {
 	// Cores gives one shard to each core, pinned. Default: all that the
 	// process may use (affinity.Allowed).
 	Cores affinity.Set
-	// NoPin leaves the threads to the scheduler; there are then Shards shards.
+	// NoPin is for shards that share the cores with the application; there are
+	// then Shards of them. They are goroutines among others, which the
+	// application's goroutines, other shards and ports wake without a system call
+	// and which yield after each round. Their timers may be late by a millisecond,
+	// as all of the Go runtime's. A shard gets a thread of its own all the same if
+	// OwnThread is set, if Idle is Spin, or if a port that it has a queue of can
+	// wake only threads (it is no port.Notifier).
 	NoPin bool
+	// OwnThread gives each shard an OS thread of its own also with NoPin, so that
+	// it polls and sleeps as Idle says: for more cores than shards, and for timers
+	// that are exact. Pinned shards always have one.
+	OwnThread bool
 	// Shards is how many shards there are with NoPin or Manual. Default 1, at
 	// most MaxShards.
 	Shards int
@@ -94,7 +107,7 @@ type Config struct {
 	// MeshDepth is how many packets may wait between one shard and another, a
 	// power of two. Default DefaultMeshDepth.
 	MeshDepth int
-	// Init is called for each shard on its thread, before its first round. An
+	// Init is called for each shard on its thread or goroutine, before its first round. An
 	// error stops the group and is what Start returns.
 	Init func(*Shard) error
 	// OnFatal is told once when a panic or Shard.Fail stops the group, on the
@@ -104,8 +117,9 @@ type Config struct {
 	// Manual makes a group without threads: Step runs it.
 	Manual bool
 	// KeepProcs leaves GOMAXPROCS alone. By default Start raises it to one more
-	// than the shards that run, so that shards which poll without end do not
-	// keep the application's goroutines waiting; Stop sets it back.
+	// than the shards that run on threads of their own, so that those, which poll
+	// without end, do not keep the application's goroutines waiting; Stop sets it
+	// back.
 	KeepProcs bool
 }
 
@@ -181,6 +195,8 @@ func (c *Config) Validate() error {
 		return bad("Cores %v without pinning (NoPin, Manual)", c.Cores)
 	case !d.NoPin && c.Shards != 0:
 		return bad("Shards %d with pinning: the number of Cores decides", c.Shards)
+	case d.Manual && d.OwnThread:
+		return bad("OwnThread in a manual group, which has no threads")
 	case d.Shards < 0 || d.Shards > MaxShards:
 		return bad("Shards %d outside 1 … %d", d.Shards, MaxShards)
 	case d.Idle > Park:

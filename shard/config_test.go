@@ -28,6 +28,7 @@ func TestConfigValidateNamesContradictions(t *testing.T) {
 		{"Cores", Config{Cores: cores, NoPin: true}},
 		{"Cores", Config{Cores: cores, Manual: true}},
 		{"Shards", Config{Shards: 2}},
+		{"OwnThread", Config{Manual: true, OwnThread: true}},
 		{"Shards", Config{NoPin: true, Shards: -1}},
 		{"Shards", Config{NoPin: true, Shards: MaxShards + 1}},
 		{"Idle", Config{Idle: 3}},

@@ -1,6 +1,7 @@
 // Package shard runs stacks: one a CPU core, each on a pinned thread of its
 // own with its own pool and its own queue of every port. A [Group] is all of
-// them; a [Shard] is one.
+// them; a [Shard] is one. Where shards and the application share the cores, a
+// shard can be a goroutine instead (Config.NoPin).
 //
 // # A round
 //
@@ -21,6 +22,23 @@
 // [Group.Do]. Methods that any thread may call say so. With Config.Manual there
 // are no threads: [Group.Step] runs a round of each shard on the caller's, at
 // whatever time it says.
+//
+// # Goroutines
+//
+// With Config.NoPin, shards need no thread. A shard with a core of its own polls
+// it, and when it sleeps it does so in ppoll(2), from which it is woken by an
+// eventfd: a system call and a change of threads each way, microseconds, spent
+// while another core works. Where there is no other core, these are the cost of
+// every message. There a shard is an ordinary goroutine, and "thread" in this
+// package means that goroutine. It sleeps in Go's scheduler as soon as a round
+// finds nothing, is put in line by whoever wakes it, and yields after each round
+// with work, so that those run whom it has given some: a chain of changes of
+// goroutines, of some hundred nanoseconds each, on one processor or several.
+// While a port is full it yields for a millisecond before it sleeps.
+//
+// What it may not do is the same: what blocks it keeps its connections waiting.
+// As it moves from thread to thread, pools aren't bound to one (pbuf.BindThread);
+// the race detector finds who else uses them.
 //
 // # The mesh
 //

@@ -69,7 +69,7 @@ func TestStopOfOneEndOnly(t *testing.T) {
 	bd := newBed(t, bedConfig{threads: true, wire: wireConfig(1, 2), shardsA: 2, shardsB: 2})
 	bd.start(t)
 	cs := bd.serve(t, 1, -1, 4000)
-	eventually(t, func() bool { return cs[0].echoed.Load() > 10 }, "data flows")
+	eventually(t, func() bool { return cs[0].echoed.Load() > 10 && cs[1].echoed.Load() > 10 }, "data flows")
 	require.NoError(t, bd.b.Stop())
 	closeAll(t, bd.a)
 	require.NoError(t, bd.a.Drain(t.Context()))

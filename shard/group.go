@@ -34,7 +34,7 @@ type Group struct {
 	info     []port.Info // by port
 	byPool   [pbuf.MaxPools]*Shard
 	maxSleep int64
-	procs    bool // GOMAXPROCS is raised for this group
+	procs    int  // shards that GOMAXPROCS is raised for
 	stepped  bool // a Manual group has begun
 
 	state    ring.State[groupState]
@@ -56,7 +56,7 @@ func (g *Group) Shards() []*Shard { return g.shards }
 // use them.
 func (g *Group) inline() bool { return g.state.Load() == stateNew }
 
-// Start starts the ports and the shards' threads and returns when all shards
+// Start starts the ports and the shards and returns when all shards
 // have run Init and poll. After an error the group is stopped and its ports are
 // closed. ErrState: it was started before, or is Manual.
 func (g *Group) Start() error {
@@ -72,8 +72,12 @@ func (g *Group) Start() error {
 		return g.result()
 	}
 	if !g.cfg.KeepProcs {
-		g.procs = true
-		raiseProcs(len(g.shards))
+		for _, s := range g.shards {
+			if s.threaded {
+				g.procs++
+			}
+		}
+		raiseProcs(g.procs)
 	}
 	ready := make(chan error, len(g.shards))
 	g.running.Add(len(g.shards))
@@ -111,8 +115,8 @@ func (g *Group) startPorts() error {
 	}
 	g.maxSleep = int64(g.cfg.MaxSleep)
 	for _, s := range g.shards {
-		ws, polled := s.waitersOf()
-		if err := s.waker.open(ws); err != nil {
+		polled, err := s.prepareSleep()
+		if err != nil {
 			return err
 		}
 		if g.cfg.MaxSleep == 0 && polled {

@@ -28,6 +28,7 @@ func eventually(t testing.TB, cond func() bool, what string) {
 func TestGroupRunsInitOnEachShardsThread(t *testing.T) {
 	var tids [3]int
 	cfg := config(3)
+	cfg.OwnThread = true
 	cfg.Init = func(s *Shard) error {
 		tids[s.ID()] = unix.Gettid()
 		require.Equal(t, -1, s.Core())
@@ -193,17 +194,21 @@ func TestStopRunsHooksInOrder(t *testing.T) {
 
 func TestGroupRaisesAndLowersGOMAXPROCS(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
-	g, err := NewGroup(config(before + 3))
+	cfg := config(before + 3)
+	cfg.OwnThread = true
+	g, err := NewGroup(cfg)
 	require.NoError(t, err)
 	require.NoError(t, g.Start())
 	require.Equal(t, before+4, runtime.GOMAXPROCS(0))
 	require.NoError(t, g.Stop())
 	require.Equal(t, before, runtime.GOMAXPROCS(0))
 
-	cfg := config(before + 3)
 	cfg.KeepProcs = true
 	start(t, cfg)
 	require.Equal(t, before, runtime.GOMAXPROCS(0))
+
+	start(t, config(before+3))
+	require.Equal(t, before, runtime.GOMAXPROCS(0), "goroutines need no processor for good")
 }
 
 func TestStopReportsLeaks(t *testing.T) {

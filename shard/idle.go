@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/shardstack/shardstack/pbuf"
-	"github.com/shardstack/shardstack/port"
 )
 
 // Sleep is not worth its system call when the next event is nearer than
@@ -15,43 +14,60 @@ const (
 	retrySleep = int64(50 * time.Microsecond)
 )
 
-// park sleeps until something comes or is due. It arms the bell and the ports,
-// and does a whole round in between: whoever pushed before it saw the bell
-// armed is found by that round, all others ring (see ring.Bell).
-func (s *Shard) park() {
+// yieldWhile is how long a shard without a thread tries again and again, with
+// others running in between, before it sleeps for retrySleep: the runtime's
+// timers may come a millisecond late.
+const yieldWhile = int64(time.Millisecond)
+
+// park sleeps until something comes or is due, and returns when it woke. It arms
+// the bell and the ports, and does a whole round in between, at now: whoever
+// pushed before it saw the bell armed is found by that round, all others ring
+// (see ring.Bell). 0: there is something to do, or will be in a moment, and it
+// did not sleep.
+func (s *Shard) park(now int64) (woke int64) {
 	s.bell.Arm()
 	defer s.bell.Disarm()
-	now := Now()
 	s.account(now)
 	if s.round(now) != 0 {
 		s.busyAt = now
-		return
+		return 0
 	}
-	for _, w := range s.waker.waiters {
-		if !w.Arm() {
-			return // packets are there
+	for _, a := range s.armers {
+		if !a.Arm() {
+			return 0 // packets are there
 		}
 	}
 	// The group stops by a flag, set before it rings.
 	if s.posted.IsSet() || s.g.stopping.IsSet() {
-		return
+		return 0
 	}
 	until := min(s.next(), now+s.g.maxSleep)
 	if s.blocked() {
-		until = min(until, now+retrySleep)
+		if !s.threaded && now-s.busyAt < yieldWhile {
+			return 0
+		}
+		// What is overdue after a round is what could not be sent: no timer.
+		if until = min(until, now+retrySleep); until <= now {
+			until = now + retrySleep
+		}
 	}
-	start := Now()
-	if until-start < minSleep {
-		return
+	if until < now+minSleep { // no subtraction: NextEvent may be math.MinInt64
+		return 0
 	}
 	s.n.Sleeps++
-	s.publish(now) // for those who read it meanwhile
-	rung := s.waker.sleep(until - start)
-	s.n.SleepNanos += uint64(Now() - start)
+	if now-s.snapAt >= snapshotFresh {
+		s.publish(now) // for those who read it meanwhile
+	} else {
+		until = min(until, s.snapAt+snapshotFresh+minSleep)
+	}
+	rung := s.waker.sleep(now, until)
+	woke = Now()
+	s.n.SleepNanos += uint64(woke - now)
 	if rung {
 		s.n.Wakeups++
 	}
 	s.prev = 0 // the time between rounds starts anew
+	return woke
 }
 
 // next is when the shard has to run again of its own accord.
@@ -93,21 +109,6 @@ func (s *Shard) blocked() bool {
 		}
 	}
 	return false
-}
-
-// waitersOf collects what shard s sleeps on, and reports whether one of its
-// queues has to be polled instead.
-func (s *Shard) waitersOf() (ws []port.Waiter, polled bool) {
-	for i := range s.ports {
-		for _, q := range s.ports[i].queues {
-			if w := s.ports[i].port.Waiter(q); w != nil {
-				ws = append(ws, w)
-			} else {
-				polled = true
-			}
-		}
-	}
-	return ws, polled
 }
 
 // account keeps the times of rounds.

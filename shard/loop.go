@@ -20,10 +20,12 @@ func Now() int64 { return int64(time.Since(clockBase)) }
 
 // main is the shard's goroutine. ready is told how Init went.
 func (s *Shard) main(ready chan<- error) {
-	// Never unlocked: the thread is pinned, and ends with the goroutine.
-	runtime.LockOSThread()
+	if s.threaded {
+		// Never unlocked: the thread is pinned, and ends with the goroutine.
+		runtime.LockOSThread()
+		s.pool.BindThread()
+	}
 	s.enter()
-	s.pool.BindThread()
 	returned := false
 	defer func() {
 		if !returned {
@@ -40,7 +42,11 @@ func (s *Shard) main(ready chan<- error) {
 	} else {
 		s.started = true
 		ready <- nil
-		s.run()
+		if s.threaded {
+			s.run()
+		} else {
+			s.runShared()
+		}
 	}
 	returned = true
 }
@@ -77,7 +83,9 @@ func (s *Shard) end() {
 	s.onStop = nil
 	s.publish(Now())
 	s.mail.close(s.g.whyStopped())
-	s.pool.UnbindThread()
+	if s.threaded {
+		s.pool.UnbindThread()
+	}
 	s.leave()
 }
 
@@ -95,7 +103,21 @@ func (s *Shard) run() {
 		switch {
 		case policy == Spin:
 		case policy == Park, now-s.busyAt >= s.spin:
-			s.park()
+			s.park(now)
+		}
+	}
+}
+
+// runShared is run for a shard without a thread of its own. It falls asleep as
+// soon as a round finds nothing: polling on would only keep others waiting, who
+// run before it if they have got something in that round.
+func (s *Shard) runShared() {
+	now := Now()
+	s.busyAt = now
+	for !s.g.stopping.IsSet() {
+		if now = s.park(now); now == 0 {
+			runtime.Gosched()
+			now = Now()
 		}
 	}
 }

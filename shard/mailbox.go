@@ -33,7 +33,7 @@ func (s *Shard) Do(fn func(*Shard)) error {
 }
 
 // Call runs fn on the shard's thread and returns its error, or ErrStopped if
-// the shard ended before it ran. Called on the shard's own thread, it runs fn
+// the shard ended before it ran. Called on the shard's own goroutine, it runs fn
 // at once. Any thread; two shards that Call each other at the same time wait
 // for ever.
 func (s *Shard) Call(fn func(*Shard) error) error {

@@ -5,18 +5,21 @@ import (
 	"sync"
 )
 
-// A shard that polls holds one of Go's processors (P) for good. With as many
+// A shard that polls on a thread of its own holds one of Go's processors (P) for good. With as many
 // shards as processors, other goroutines would get a turn only when the
 // runtime preempts a shard, some ten milliseconds later.
 var procs struct {
 	mu     sync.Mutex
-	shards int // running, of all groups
+	shards int // running on threads of their own, of all groups
 	before int // GOMAXPROCS before the first of them
 	raised int // what it was raised to; 0: it was not
 }
 
 // raiseProcs makes room for n more shards.
 func raiseProcs(n int) {
+	if n == 0 {
+		return
+	}
 	p := &procs
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,6 +36,9 @@ func raiseProcs(n int) {
 // lowerProcs undoes raiseProcs, once the last shard has ended and unless
 // someone else has changed GOMAXPROCS meanwhile.
 func lowerProcs(n int) {
+	if n == 0 {
+		return
+	}
 	p := &procs
 	p.mu.Lock()
 	defer p.mu.Unlock()

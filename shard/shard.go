@@ -27,7 +27,8 @@ type Poller interface {
 }
 
 // Shard is one core's thread, stack and pool. Methods are for its own thread
-// unless they say otherwise.
+// unless they say otherwise; where it has none (Config.NoPin), its goroutine
+// stands for it.
 type Shard struct {
 	g     *Group
 	id    int
@@ -60,10 +61,12 @@ type Shard struct {
 	mail    mailbox
 	started bool // Init has succeeded
 
-	tid      atomic.Int64 // the kernel's number of its thread, 0: it does not run
+	goid     atomic.Int64 // its goroutine's number, 0: it does not run
 	posted   ring.Flag    // the mesh or the mailbox have something
 	bell     ring.Bell
-	waker    waker
+	waker    waker // nil before Start, and with Config.Manual
+	threaded bool  // it has a thread of its own
+	armers   []port.Armer
 	snap     ring.Snapshot[Snapshot]
 	snapAt   int64
 	snapNext Snapshot // in the making
@@ -125,7 +128,8 @@ func (s *Shard) RemovePoller(p Poller) {
 }
 
 // LimitSpin makes an Adaptive shard poll on no longer than d when it is without
-// work, 0 for Config.IdleSpin. It is for a Poller that serves other threads of
+// work, 0 for Config.IdleSpin; it means nothing to a shard without a thread of
+// its own, which doesn't poll on. It is for a Poller that serves other threads of
 // the process when these have no core of their own: as long as the shard polls,
 // those do not run that would give it work.
 func (s *Shard) LimitSpin(d time.Duration) {

@@ -12,6 +12,10 @@ import (
 // One that falls asleep does so before.
 const snapshotEvery = int64(10 * time.Millisecond)
 
+// snapshotFresh is the age up to which they are good enough for a shard that
+// falls asleep, which then does not sleep on without publishing newer ones.
+const snapshotFresh = int64(time.Millisecond)
+
 // Loop counts what a shard's loop does. All but MaxGap only grow.
 type Loop struct {
 	Rounds, BusyRounds  uint64
@@ -78,8 +82,9 @@ func (s *Shard) publish(now int64) {
 }
 
 // Snapshot is the shard's statistics as it last published them: at most 10 ms
-// ago while it polls, when it fell asleep if it sleeps. Any thread; of a Manual
-// group, the thread that steps it, and then it is of now.
+// ago while it polls, and no more than 1 ms before it fell asleep if it sleeps.
+// Any thread; of a Manual group, the thread that steps it, and then it is of
+// now.
 func (s *Shard) Snapshot() (v Snapshot) {
 	if s.g.cfg.Manual {
 		s.publish(s.now)

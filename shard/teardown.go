@@ -53,11 +53,11 @@ func (g *Group) release() {
 	try(0, g.settle)
 	errs = append(errs, g.closePools())
 	for _, s := range g.shards {
-		s.waker.close()
+		if s.waker != nil {
+			s.waker.close()
+		}
 	}
-	if g.procs {
-		lowerProcs(len(g.shards))
-	}
+	lowerProcs(g.procs)
 	g.mu.Lock()
 	g.after = errors.Join(errs...)
 	g.mu.Unlock()

@@ -8,34 +8,24 @@ import (
 	"github.com/shardstack/shardstack/port"
 )
 
-// Threads have no numbers here: a Call on the shard's own thread is not
-// noticed, and waits for ever.
-func (s *Shard) enter()         {}
-func (s *Shard) leave()         {}
-func (s *Shard) onThread() bool { return false }
+// threadWaker puts a shard to sleep on a channel. Ports with descriptors are
+// polled.
+type threadWaker struct{ c chan struct{} }
 
-// waker puts a shard to sleep on a channel. Ports with descriptors are polled.
-type waker struct {
-	waiters []port.Waiter
-	c       chan struct{}
+func newThreadWaker([]port.Waiter) (*threadWaker, error) {
+	return &threadWaker{c: make(chan struct{}, 1)}, nil
 }
 
-func (w *waker) open([]port.Waiter) error {
-	w.c = make(chan struct{}, 1)
-	return nil
-}
-
-// wake ends the present sleep or the next. Any thread.
-func (w *waker) wake() {
+func (w *threadWaker) wake() {
 	select {
 	case w.c <- struct{}{}:
 	default:
 	}
 }
 
-// sleep waits for ns nanoseconds, a millisecond at the most, and returns
-// whether wake ended it.
-func (w *waker) sleep(ns int64) (woken bool) {
+// sleep waits for a millisecond at the most.
+func (w *threadWaker) sleep(now, until int64) (woken bool) {
+	ns := until - now
 	t := time.NewTimer(min(time.Duration(ns), time.Millisecond))
 	defer t.Stop()
 	select {
@@ -46,4 +36,4 @@ func (w *waker) sleep(ns int64) (woken bool) {
 	}
 }
 
-func (w *waker) close() {}
+func (w *threadWaker) close() {}

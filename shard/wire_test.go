@@ -56,7 +56,7 @@ func newBed(t testing.TB, c bedConfig) *bed {
 	return bd
 }
 
-// start starts the threads of both.
+// start starts the shards of both.
 func (bd *bed) start(t testing.TB) {
 	t.Helper()
 	require.NoError(t, bd.a.Start())
@@ -280,51 +280,55 @@ func TestTCPInSimulatedTime(t *testing.T) {
 	}
 }
 
-// TestTCPOverThreads is the same with a thread a shard; the race detector looks
+// TestTCPOverThreads is the same with a thread or a goroutine a shard; the race detector looks
 // on. Stop then finds every buffer at home.
 func TestTCPOverThreads(t *testing.T) {
-	for _, w := range wires {
-		t.Run(w.name, func(t *testing.T) {
-			bd := newBed(t, bedConfig{threads: true, wire: wireConfig(w.queuesA, w.queuesB),
-				shardsA: w.shardsA, shardsB: w.shardsB})
-			bd.start(t)
-			const conns, messages = 20, 10
-			cs := bd.serve(t, conns, messages, 4000)
-			eventually(t, func() bool { return done(t, cs, conns) }, "all is echoed")
-			require.NoError(t, bd.a.Drain(t.Context()))
-			require.NoError(t, bd.b.Drain(t.Context()))
-			require.NoError(t, bd.a.Stop())
-			require.NoError(t, bd.b.Stop())
-			a, b := bd.a.Stats(), bd.b.Stats()
-			require.EqualValues(t, conns*w.shardsA, a.Total.Stack.TCP.ActiveOpens)
-			require.EqualValues(t, conns*w.shardsA, b.Total.Stack.TCP.PassiveOpens)
-			if w.local {
-				require.Zero(t, a.Total.Loop.HandedOut+b.Total.Loop.HandedOut)
-			}
-		})
-	}
+	bothModes(t, func(t *testing.T, mode func(*Config)) {
+		for _, w := range wires {
+			t.Run(w.name, func(t *testing.T) {
+				bd := newBed(t, bedConfig{threads: true, wire: wireConfig(w.queuesA, w.queuesB),
+					shardsA: w.shardsA, shardsB: w.shardsB, edit: func(c *Config, _ byte) { mode(c) }})
+				bd.start(t)
+				const conns, messages = 20, 10
+				cs := bd.serve(t, conns, messages, 4000)
+				eventually(t, func() bool { return done(t, cs, conns) }, "all is echoed")
+				require.NoError(t, bd.a.Drain(t.Context()))
+				require.NoError(t, bd.b.Drain(t.Context()))
+				require.NoError(t, bd.a.Stop())
+				require.NoError(t, bd.b.Stop())
+				a, b := bd.a.Stats(), bd.b.Stats()
+				require.EqualValues(t, conns*w.shardsA, a.Total.Stack.TCP.ActiveOpens)
+				require.EqualValues(t, conns*w.shardsA, b.Total.Stack.TCP.PassiveOpens)
+				if w.local {
+					require.Zero(t, a.Total.Loop.HandedOut+b.Total.Loop.HandedOut)
+				}
+			})
+		}
+	})
 }
 
 // TestStopInFullFlight stops both ends while data is under way everywhere.
 func TestStopInFullFlight(t *testing.T) {
-	for _, w := range wires {
-		t.Run(w.name, func(t *testing.T) {
-			bd := newBed(t, bedConfig{threads: true, wire: wireConfig(w.queuesA, w.queuesB),
-				shardsA: w.shardsA, shardsB: w.shardsB})
-			bd.start(t)
-			cs := bd.serve(t, 1, -1, 8000)
-			eventually(t, func() bool {
-				for _, c := range cs {
-					if c.echoed.Load() < 20 {
-						return false
+	bothModes(t, func(t *testing.T, mode func(*Config)) {
+		for _, w := range wires {
+			t.Run(w.name, func(t *testing.T) {
+				bd := newBed(t, bedConfig{threads: true, wire: wireConfig(w.queuesA, w.queuesB),
+					shardsA: w.shardsA, shardsB: w.shardsB, edit: func(c *Config, _ byte) { mode(c) }})
+				bd.start(t)
+				cs := bd.serve(t, 1, -1, 8000)
+				eventually(t, func() bool {
+					for _, c := range cs {
+						if c.echoed.Load() < 20 {
+							return false
+						}
 					}
-				}
-				return true
-			}, "data flows")
-			require.NoError(t, bd.b.Stop())
-			require.NoError(t, bd.a.Stop())
-		})
-	}
+					return true
+				}, "data flows")
+				require.NoError(t, bd.b.Stop())
+				require.NoError(t, bd.a.Stop())
+			})
+		}
+	})
 }
 
 // TestSimulationRepeatsItself: with the same seed, a lossy wire gives the same

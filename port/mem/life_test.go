@@ -194,6 +194,50 @@ func TestWaiter(t *testing.T) {
 	require.Len(t, recv(w.b, 1, 0), 1)
 }
 
+// Notify calls once an Arm, not before and not while nobody sleeps, and leaves
+// the descriptor alone until it is taken back.
+func TestNotify(t *testing.T) {
+	w := newWire(t, mem.Config{B: mem.EndConfig{Queues: 2}})
+	calls := 0
+	armer := w.b.Notify(0, func() { calls++ })
+	require.NotNil(t, armer)
+	require.Nil(t, w.b.Notify(2, func() {}), "no such queue")
+	flow, other := flowTo(t, w.b, 0), flowTo(t, w.b, 1)
+	give := func(flow uint16) { send(t, w.a, 0, 0, packet(t, w.pa[0], frame(100, flow, 1))) }
+
+	give(flow)
+	require.Zero(t, calls, "not armed")
+	require.False(t, armer.Arm(), "there is one already")
+	require.Len(t, recv(w.b, 0, 0), 1)
+	require.True(t, armer.Arm())
+	give(other)
+	require.Zero(t, calls, "that was for queue 1")
+	give(flow)
+	give(flow)
+	require.Equal(t, 1, calls, "once an Arm")
+	require.Len(t, recv(w.b, 0, 0), 2)
+	give(flow)
+	require.Equal(t, 1, calls, "RxBurst has ended the armed state")
+	require.Len(t, recv(w.b, 0, 0), 1)
+	require.Len(t, recv(w.b, 1, 0), 1)
+
+	require.NotNil(t, w.b.Notify(0, nil))
+	waiter := w.b.Waiter(0)
+	require.True(t, waiter.Arm())
+	give(flow)
+	require.Equal(t, 1, calls)
+	require.True(t, poll(waiter.FD(), 0), "the descriptor's turn again")
+	require.Len(t, recv(w.b, 0, 0), 1)
+}
+
+func TestNotifyAfterClose(t *testing.T) {
+	a, b, err := mem.New(mem.Config{})
+	require.NoError(t, err)
+	require.NoError(t, a.Close())
+	require.Nil(t, a.Notify(0, func() {}))
+	require.NoError(t, b.Close())
+}
+
 // A delayed frame ends the sleep when it is sent: the thread must learn of its
 // time, by NextEvent.
 func TestWaiterAndDelay(t *testing.T) {

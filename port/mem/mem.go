@@ -12,7 +12,7 @@ import (
 )
 
 // End is one end of a wire: a port. It also has the optional interfaces
-// port.RETASetter, port.KeySetter and port.Timed.
+// port.RETASetter, port.KeySetter, port.Timed and port.Notifier.
 type End struct {
 	cfg      EndConfig
 	maxFrame int
@@ -42,6 +42,7 @@ const (
 var (
 	_ port.Port       = (*End)(nil)
 	_ port.Timed      = (*End)(nil)
+	_ port.Notifier   = (*End)(nil)
 	_ port.RETASetter = (*End)(nil)
 	_ port.KeySetter  = (*End)(nil)
 )

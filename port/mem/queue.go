@@ -132,6 +132,16 @@ func (e *End) Waiter(q int) port.Waiter {
 	return qu
 }
 
+// Notify implements port.Notifier.
+func (e *End) Notify(q int, fn func()) port.Armer {
+	qu, err := e.queue(q)
+	if err != nil || e.state.Load() == endClosed {
+		return nil
+	}
+	qu.door.Call(fn)
+	return qu
+}
+
 // FD implements port.Waiter.
 func (q *queue) FD() int { return q.door.FD() }
 

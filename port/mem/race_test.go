@@ -201,6 +201,46 @@ func TestSleepingReceiver(t *testing.T) {
 	wg.Wait()
 }
 
+// No call is lost between two goroutines: the sleeper would wait ten seconds and
+// fail.
+func TestNotifyTwoThreads(t *testing.T) {
+	w := newWire(t, mem.Config{})
+	const n = 20000
+	taken, called := make(chan struct{}, 1), make(chan struct{}, 1)
+	armer := w.b.Notify(0, func() {
+		select {
+		case called <- struct{}{}:
+		default:
+		}
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range n {
+			p := w.pa[0].Alloc(pbuf.LayerRaw, 100, pbuf.KindRAM)
+			p.Take(frame(100, 1, uint64(i)))
+			w.a.TxBurst(0, 0, []*pbuf.Pbuf{p})
+			<-taken
+		}
+	})
+	ps := make([]*pbuf.Pbuf, 1)
+	for got := 0; got < n; {
+		if w.b.RxBurst(0, 0, ps) == 0 {
+			if armer.Arm() {
+				select {
+				case <-called:
+				case <-time.After(10 * time.Second):
+					require.Fail(t, "lost call")
+				}
+			}
+			continue
+		}
+		ps[0].Free()
+		got++
+		taken <- struct{}{}
+	}
+	wg.Wait()
+}
+
 // sleep waits until the waiter is readable; false if that takes longer than d.
 func sleep(w port.Waiter, d time.Duration) bool {
 	return poll(w.FD(), int(d/time.Millisecond))
