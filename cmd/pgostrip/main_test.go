@@ -98,22 +98,23 @@ func FuzzStripped(f *testing.F) {
 	})
 }
 
-// TestCommittedProfile: shardgen's profile names no path of a machine, and the
-// compiler's own reader takes it.
-func TestCommittedProfile(t *testing.T) {
-	const name = "../shardgen/default.pgo"
-	b, err := os.ReadFile(name)
-	require.NoError(t, err)
-	require.Less(t, len(b), 300<<10)
-	text := unzip(t, b)
-	require.Contains(t, string(text), "shardstack/stack.")
-	for _, s := range stringsOf(t, text) {
-		require.False(t, absolute(s), s)
+// TestCommittedProfiles: they name no path of a machine, and the compiler's own
+// reader takes them.
+func TestCommittedProfiles(t *testing.T) {
+	for _, name := range []string{"../shardgen/default.pgo", "../../bench/peers/default.pgo"} {
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Less(t, len(b), 300<<10, name)
+		text := unzip(t, b)
+		require.Contains(t, string(text), "shardstack/stack.", name)
+		for _, s := range stringsOf(t, text) {
+			require.False(t, absolute(s), "%s: %s", name, s)
+		}
+		out := filepath.Join(t.TempDir(), "edges")
+		msg, err := exec.Command(testenv.Tool(t, "go"), "tool", "preprofile", "-i", name, "-o", out).CombinedOutput()
+		require.NoError(t, err, string(msg))
+		edges, err := os.ReadFile(out)
+		require.NoError(t, err)
+		require.Greater(t, strings.Count(string(edges), "shardstack/stack."), 100, name)
 	}
-	out := filepath.Join(t.TempDir(), "edges")
-	msg, err := exec.Command(testenv.Tool(t, "go"), "tool", "preprofile", "-i", name, "-o", out).CombinedOutput()
-	require.NoError(t, err, string(msg))
-	edges, err := os.ReadFile(out)
-	require.NoError(t, err)
-	require.Greater(t, strings.Count(string(edges), "shardstack/stack."), 100)
 }
