@@ -15,6 +15,9 @@ import (
 // setHooks adds to a shard's hooks what a group needs.
 func (s *Shard) setHooks(h *stack.Hooks) {
 	h.NeighborLearned = s.onLearned(h.NeighborLearned)
+	if h.LargeMemory == nil {
+		h.LargeMemory = hugePages
+	}
 	if !s.g.many() {
 		return
 	}

@@ -100,6 +100,11 @@ type Hooks struct {
 	// AllocPbuf replaces the pool for packets that the stack makes. Nil:
 	// Config.Pool. The result may be nil.
 	AllocPbuf func(l pbuf.Layer, n int, k pbuf.Kind) *pbuf.Pbuf
+	// LargeMemory is told of memory on the Go heap that the stack has allocated
+	// and not touched yet, some MiB for the PCBs of thousands of connections: n
+	// bytes from start on. It is for advice to the operating system, such as
+	// huge pages. Nil: none is given.
+	LargeMemory func(start, n uintptr)
 	// MemAvailable is called when a PCB or a neighbour entry that was missing
 	// before is free again. (LWIP_HOOK_MEMP_AVAILABLE)
 	MemAvailable func(what string)

@@ -234,8 +234,19 @@ func (s *Stack) flowSecrets(local header.Addr, lport uint16, remote header.Addr,
 // portOffset is where in the range of ports a remote end's connections begin
 // (RFC 6056 3.3.3).
 func (s *Stack) portOffset(local, remote header.Addr, rport uint16) uint32 {
-	k := &s.tcp.isnKey
-	return uint32(flowHash64(k[2], k[3], flowEnds{local, remote, 0, rport}))
+	m := &s.tcp.lastOffset // many connections in a row go to the same end
+	if ends := (flowEnds{local, remote, 0, rport}); m.ends != ends || !m.valid {
+		k := &s.tcp.isnKey
+		*m = portOffset{ends: ends, offset: uint32(flowHash64(k[2], k[3], ends)), valid: true}
+	}
+	return m.offset
+}
+
+// portOffset is a result of Stack.portOffset.
+type portOffset struct {
+	ends   flowEnds
+	offset uint32
+	valid  bool
 }
 
 // flowEnds is both ends of a connection.

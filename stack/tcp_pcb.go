@@ -6,9 +6,6 @@ import (
 	"github.com/shardstack/shardstack/header"
 )
 
-// pcbChunk is how many PCBs are allocated at a time.
-const pcbChunk = 256
-
 // tcpState is TCP's part of a Stack.
 type tcpState struct {
 	flows  flowTable
@@ -20,11 +17,13 @@ type tcpState struct {
 	ports  [256]*TCP
 	colds  []*tcpCold // free cold parts
 
-	in        inSegment // the segment in work (lwIP's tcp_in.c globals)
-	isnKey    [4]uint64
-	nextPort  uint32
-	rcvScale  uint8
-	challenge challengeLimit
+	in       inSegment // the segment in work (lwIP's tcp_in.c globals)
+	isnKey   [4]uint64
+	nextPort uint32
+
+	lastOffset portOffset
+	rcvScale   uint8
+	challenge  challengeLimit
 }
 
 func (s *Stack) tcpInit() {
@@ -85,9 +84,8 @@ func (s *Stack) NewTCP() *TCP {
 		ts.free, t.next = t.next, nil
 	} else {
 		id := ts.used
-		if id%pcbChunk == 0 {
-			ts.chunks = append(ts.chunks, new([pcbChunk]TCP))
-			ts.wheel.grow(len(ts.chunks) * pcbChunk)
+		if int(id) == len(ts.chunks)*pcbChunk {
+			s.growPCBs()
 		}
 		ts.used++
 		t = s.pcb(id)

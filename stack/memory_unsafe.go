@@ -1,0 +1,28 @@
+package stack
+
+import "unsafe"
+
+// PCBs are allocated in chunks, once there are many in slabs of chunks.
+const (
+	pcbChunk  = 256
+	slabFrom  = 16 // chunks that are allocated one by one
+	slabSize  = 64 // chunks of a slab: 6 MiB
+	slabBytes = slabSize * pcbChunk * unsafe.Sizeof(TCP{})
+)
+
+// growPCBs makes room for more PCBs.
+func (s *Stack) growPCBs() {
+	ts := &s.tcp
+	if len(ts.chunks) < slabFrom {
+		ts.chunks = append(ts.chunks, new([pcbChunk]TCP))
+	} else {
+		slab := new([slabSize][pcbChunk]TCP)
+		for i := range slab {
+			ts.chunks = append(ts.chunks, &slab[i])
+		}
+		if h := s.hooks.LargeMemory; h != nil {
+			h(uintptr(unsafe.Pointer(slab)), slabBytes)
+		}
+	}
+	ts.wheel.grow(len(ts.chunks) * pcbChunk)
+}
