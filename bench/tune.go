@@ -10,6 +10,7 @@ func Tune(o *Options) {
 	// With very many connections each waits longer than 40 ms for its turn: the
 	// ACK of an answer had better wait for the next request.
 	t.DelayedAck = 100 * time.Millisecond
+	t.MinRTO = time.Second // as RFC 6298 2.4 has it; nothing is lost here
 	if o.Layout == Pairs {
 		// Nothing is far away: what is in flight on a core had better stay in its
 		// second-level cache.
