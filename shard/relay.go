@@ -36,7 +36,7 @@ func (s *Shard) outputVia(sp *shardPort, ps []*pbuf.Pbuf) int {
 			return i
 		}
 		p.Netif = sp.nif.Index()
-		if s.hand(l, p, meshSend) {
+		if s.hand(l, p, meshSend, CauseRelay) {
 			s.n.RelayedOut++
 			s.n.TxPackets++
 		}

@@ -19,23 +19,25 @@ const snapshotFresh = int64(time.Millisecond)
 // Loop counts what a shard's loop does. All but MaxGap only grow.
 type Loop struct {
 	Rounds, BusyRounds  uint64
-	RxBursts, RxPackets uint64 // taken from ports
-	TxBursts, TxPackets uint64 // given to ports, or to a shard that has a queue
-	TxRefused           uint64 // frames that a port or ring did not take at once
-	HandedOut, HandedIn uint64 // packets given to, got from other shards
-	MeshFull            uint64 // packets lost: the other shard's ring was full
-	MeshNoBuf           uint64 // packets lost: they needed a copy, and no buffer
-	MeshCopies          uint64 // packets copied because the stack keeps them
-	RelayedOut          uint64 // frames sent through the queue of another shard
-	RelayedIn           uint64 // frames of other shards sent
-	RelayFull           uint64 // frames of other shards lost: the port is full
-	HomeOut, HomeIn     uint64 // freed buffers sent home, come home
-	LearnedOut          uint64 // neighbours told
-	LearnedIn           uint64 // neighbours that others told
-	LearnedLost         uint64 // neighbours not told: far too many at once
-	Calls               uint64 // functions run by Do and Call
-	Sleeps, Wakeups     uint64 // of the sleeps, those that a doorbell ended
-	BusyNanos           uint64 // in rounds that had work
+	RxBursts, RxPackets uint64            // taken from ports
+	TxBursts, TxPackets uint64            // given to ports, or to a shard that has a queue
+	TxRefused           uint64            // frames that a port or ring did not take at once
+	HandedOut, HandedIn uint64            // packets given to, got from other shards
+	HandedFor           [NumCauses]uint64 // given, by cause; those lost included
+	HashWrong           uint64            // hashes of ports found wrong, see Group.Warnings
+	MeshFull            uint64            // packets lost: the other shard's ring was full
+	MeshNoBuf           uint64            // packets lost: they needed a copy, and no buffer
+	MeshCopies          uint64            // packets copied because the stack keeps them
+	RelayedOut          uint64            // frames sent through the queue of another shard
+	RelayedIn           uint64            // frames of other shards sent
+	RelayFull           uint64            // frames of other shards lost: the port is full
+	HomeOut, HomeIn     uint64            // freed buffers sent home, come home
+	LearnedOut          uint64            // neighbours told
+	LearnedIn           uint64            // neighbours that others told
+	LearnedLost         uint64            // neighbours not told: far too many at once
+	Calls               uint64            // functions run by Do and Call
+	Sleeps, Wakeups     uint64            // of the sleeps, those that a doorbell ended
+	BusyNanos           uint64            // in rounds that had work
 	SleepNanos          uint64
 	MaxGapNanos         uint64 // longest time from round to round, sleeps left out
 	MaxGapSnapshotNanos uint64 // the same since the snapshot before

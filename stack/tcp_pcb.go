@@ -23,6 +23,8 @@ type tcpState struct {
 	in        inSegment // the segment in work (lwIP's tcp_in.c globals)
 	isnKey    [4]uint64
 	nextPort  uint32
+	full      fullPorts
+	freed     uint64 // PCBs that were freed
 	rcvScale  uint8
 	challenge challengeLimit
 }
@@ -150,6 +152,7 @@ func (t *TCP) free() {
 	*t = TCP{id: t.id, next: ts.grave}
 	ts.grave = t
 	s.stats.TCP.CurrPCBs--
+	ts.freed++
 	if s.depth == 0 {
 		s.tcpRecycle()
 	}
