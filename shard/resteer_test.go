@@ -335,8 +335,8 @@ func TestResteerThreads(t *testing.T) {
 				if changes%8 < 6 {
 					require.NoError(t, g.Resteer(0, randomTable(t, g, rng)))
 				} else {
-					require.NoError(t, g.DrainShard(1))
-					require.NoError(t, g.UndrainShard(1))
+					require.NoError(t, bd.b.DrainShard(1)) // not a client's: it has to connect
+					require.NoError(t, bd.b.UndrainShard(1))
 				}
 				time.Sleep(2 * time.Millisecond)
 			}
