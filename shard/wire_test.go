@@ -130,6 +130,7 @@ type echoClient struct {
 	conns    int // to open
 	messages int // on each connection; negative: without end
 	size     int
+	to       netip.AddrPort // default echoAddr
 
 	pcb      *stack.TCP
 	left     int // messages of this connection
@@ -155,7 +156,11 @@ func (c *echoClient) open() error {
 	c.pcb.SetNoDelay(true)
 	c.pcb.SetRecv(clientRecv)
 	c.left, c.got = c.messages, 0
-	if err := c.pcb.Connect(echoAddr, clientConnected); err != nil {
+	to := echoAddr
+	if c.to.IsValid() {
+		to = c.to
+	}
+	if err := c.pcb.Connect(to, clientConnected); err != nil {
 		return err
 	}
 	c.pcb.SetErr(clientErr)
