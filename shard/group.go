@@ -100,6 +100,10 @@ func (g *Group) Start() error {
 		g.running.Wait()
 		g.once.Do(g.release)
 	}()
+	g.adviseCores()
+	if g.cfg.Watchdog > 0 {
+		go newWatchdog(g, g.cfg.Watchdog).run()
+	}
 	if failed {
 		<-g.closed
 		return g.result()

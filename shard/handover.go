@@ -138,7 +138,8 @@ func (s *Shard) steerSlow(sp *shardPort, p *pbuf.Pbuf, home int, why Cause) (han
 			s.spread(sp, p)
 			return false
 		}
-		why = sp.steer.away
+		s.hand(&s.lanes[s.laneTo(home)], p, meshSpread, sp.steer.away)
+		return true
 	}
 	if sp.steer.moved != nil && s.follow(sp, p, home == s.id) {
 		return true

@@ -10,11 +10,12 @@ import (
 // the low bits are free to say what is to be done with it. Meta.Netif names
 // the interface.
 const (
-	meshInput = uintptr(0) // for the stack: it was received elsewhere
-	meshSend  = uintptr(1) // for the port: a frame of a shard without a queue
-	meshChase = uintptr(2) // for whoever has its flow; the control block is a chase
-	meshGroup = uintptr(3) // for the stack, if somebody takes it
-	meshTag   = uintptr(3)
+	meshInput  = uintptr(0) // for the stack: it was received elsewhere
+	meshSend   = uintptr(1) // for the port: a frame of a shard without a queue
+	meshChase  = uintptr(2) // for whoever has its flow; the control block is a chase
+	meshGroup  = uintptr(3) // a group's datagram, for the stack if somebody takes it
+	meshSpread = uintptr(4) // the same, at the shard of its flow: for it, or else for all
+	meshTag    = uintptr(7)
 )
 
 // Sizes of a lane's rings and batches.
@@ -245,6 +246,9 @@ func (s *Shard) passOn(sp *shardPort, p *pbuf.Pbuf, tag uintptr) bool {
 	switch tag {
 	case meshChase:
 		return s.chaseOn(sp, p)
+	case meshSpread:
+		s.spread(sp, p)
+		return false
 	case meshGroup:
 		if s.takesGroup(sp, p) {
 			return false

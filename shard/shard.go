@@ -68,6 +68,7 @@ type Shard struct {
 	waker    waker // nil before Start, and with Config.Manual
 	threaded bool  // it has a thread of its own
 	armers   []port.Armer
+	stalls   ring.Counter // found by the watchdog
 	snap     ring.Snapshot[Snapshot]
 	snapAt   int64
 	snapNext Snapshot // in the making
