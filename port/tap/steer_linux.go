@@ -31,11 +31,11 @@ func retaSize(queues int) int {
 
 // newSteerer loads the program into the kernel. What the kernel lacks, or does
 // not permit, matches port.ErrNotSupported.
-func newSteerer(key rss.Key, queues int) (s *steerer, err error) {
+func newSteerer(key rss.Key, queues int) (_ *steerer, err error) {
 	if key.IsZero() {
 		key = rss.DefaultKey
 	}
-	s = &steerer{key: key, hasher: rss.NewHasher(key)}
+	s := &steerer{key: key, hasher: rss.NewHasher(key)}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%w: steering by eBPF: %w", port.ErrNotSupported, errors.Join(err, s.close()))
