@@ -39,6 +39,12 @@ var echoAddr = netip.MustParseAddrPort(addrB + ":7")
 
 func newBed(t testing.TB, c bedConfig) *bed {
 	t.Helper()
+	return newBedOf(t, c, false)
+}
+
+// newBedOf is newBed; with failing, group a is expected to stop with an error.
+func newBedOf(t testing.TB, c bedConfig, failing bool) *bed {
+	t.Helper()
 	endA, endB, err := mem.New(c.wire)
 	require.NoError(t, err)
 	make1 := func(end *mem.End, side byte, shards int, addr string) *Group {
@@ -47,6 +53,12 @@ func newBed(t testing.TB, c bedConfig) *bed {
 		cfg.Stack.Seed[0] = side
 		if c.edit != nil {
 			c.edit(&cfg, side)
+		}
+		if failing && side == 'a' {
+			g, err := NewGroup(cfg)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.Error(t, g.Stop()) })
+			return g
 		}
 		return newGroup(t, cfg)
 	}
