@@ -179,10 +179,13 @@ func (s *Shard) transmit(now int64) (work int) {
 	for i := range s.ports {
 		sp := &s.ports[i]
 		sp.refused = false
-		if sp.relay.Len() != 0 {
+		s.yield(sp, now)
+	}
+	s.stack.Flush(now)
+	for i := range s.ports {
+		if sp := &s.ports[i]; sp.relay.Len() != 0 {
 			s.sendRelay(sp, now)
 		}
 	}
-	s.stack.Flush(now)
 	return int(s.n.TxPackets - before)
 }

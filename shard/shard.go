@@ -85,6 +85,7 @@ type shardPort struct {
 	txq     int    // queue that it sends on; -1: none
 	via     int    // shard that sends for it then
 	relay   pbuf.Queue
+	yields  bool // it is the turn of other shards' frames
 	refused bool // the port did not take everything in the last flush
 	solver  *rss.Solver
 	addrs   []header.Addr // configured addresses, to find the port of one

@@ -160,3 +160,33 @@ func TestSetRETAWhileFramesFlow(t *testing.T) {
 	_, _, err := w.a.ProbeHash(frame(100, flow, 0))
 	require.ErrorIs(t, err, port.ErrNotSupported)
 }
+
+// Two queues that send more than a third one takes in a round get even shares of
+// it.
+func TestNoSenderStarves(t *testing.T) {
+	for _, senders := range []int{2, 3} {
+		w := attachedWire(t, mem.Config{Pause: true, A: mem.EndConfig{Queues: senders}}, pbuf.Config{Small: 1024, Buffers: 2048})
+		require.NoError(t, w.a.Start())
+		require.NoError(t, w.b.Start())
+		var got [32]*pbuf.Pbuf
+		taken := make([]int, senders)
+		for range 300 {
+			for q := range senders {
+				for range 32 {
+					p := packet(t, w.pa[q], frame(60, uint16(q), 0))
+					if w.a.TxBurst(q, 0, []*pbuf.Pbuf{p}) == 0 {
+						p.Free()
+						continue
+					}
+					taken[q]++
+				}
+			}
+			for _, p := range got[:w.b.RxBurst(0, 0, got[:])] {
+				p.Free()
+			}
+		}
+		for q := range taken {
+			require.Greater(t, taken[q], 300*32/senders/2, "queue %d of %d", q, senders)
+		}
+	}
+}
