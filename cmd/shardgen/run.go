@@ -77,6 +77,7 @@ func measure(ctx context.Context, c *command, o *options, out *output) (*report,
 	}
 	g := &generator{c: c, o: o, bed: b}
 	if err = g.start(); err == nil {
+		b.warnings(o, out.log)
 		err = g.watch(ctx, out)
 	}
 	if g.last == nil { // it never ran

@@ -16,6 +16,7 @@ func runServe(ctx context.Context, c *command, o *options, out *output) error {
 	if err = b.start(); err != nil {
 		return errors.Join(err, b.close())
 	}
+	b.warnings(o, out.log)
 	say(out.log, "serving on %v, %d shard(s)\n", &o.addrs, len(b.servers))
 	first := &sample{at: time.Now(), shards: b.first}
 	last, err := b.attend(ctx, o, out.log, first, &liveLine{w: out.log, units: c.units, start: first, last: first})
