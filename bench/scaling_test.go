@@ -124,13 +124,13 @@ func newVirtual(tb testing.TB, w *work, shards, queues int) *virtual {
 		return g
 	}
 	v.server = group(z, []netip.Prefix{serverNet}, func(s *shard.Shard) (err error) {
-		e := &end{s: s}
+		e := &end{s: s, tb: new(Testbed)}
 		e.server, err = load.NewServer(s.Stack(), load.ServerConfig{})
 		v.servers = append(v.servers, e)
 		return err
 	})
 	v.client = group(a, []netip.Prefix{clientNet}, func(s *shard.Shard) error {
-		e := &end{s: s, client: w.client(s.Stack(), w.conns)}
+		e := &end{s: s, tb: new(Testbed), client: w.client(s.Stack(), w.conns)}
 		v.clients = append(v.clients, e)
 		s.AddPoller(e)
 		return e.client.Start()

@@ -16,8 +16,7 @@ import (
 // by the queue that its table gives for it.
 type hashingPort struct {
 	*fakePort
-	hash  func(frame []byte) uint32
-	probe bool // it tells, too
+	hash func(frame []byte) uint32
 }
 
 func newHashingPort(t testing.TB, queues int, key rss.Key, hash func(frame []byte) uint32) *hashingPort {

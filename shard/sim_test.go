@@ -78,12 +78,12 @@ func plantAccept(_ *Shard, pcb *stack.TCP) error {
 // plantClient is the client of one shard: a Poller that opens connections. Those
 // that stand wait until it is told to use them.
 type plantClient struct {
-	s              *Shard
-	open           int // to be opened
-	up, back, gone int // connected; that got their answer; that are closed
-	bad            error
-	pcbs           []*stack.TCP
-	next           int
+	s        *Shard
+	open     int // to be opened
+	up, back int // connected; that got their answer
+	bad      error
+	pcbs     []*stack.TCP
+	next     int
 }
 
 const plantBurst = 48 // connections that a client opens in a round
