@@ -23,6 +23,7 @@ import (
 type moved struct {
 	former [][]uint8 // by bucket: who had it and may have flows of it, the latest first
 	next   rss.RETA  // the table that is about to come; without entries: none is
+	fresh  bool      // some shards may not follow the table yet
 }
 
 // maxFormer is how many former owners a bucket may have.
@@ -65,17 +66,22 @@ func (s *Shard) follow(sp *shardPort, p *pbuf.Pbuf, mine bool) bool {
 	for _, id := range former {
 		c.add(id, s.id)
 	}
-	owner := st.table.Queue(hash)
-	if next := &st.moved.next; next.Size() != 0 {
-		owner = next.Queue(hash)
-	}
-	if c.n == 0 && int(owner) == s.id {
+	owner := st.owner(hash)
+	if c.n == 0 && owner == s.id {
 		return false
 	}
 	c.to[c.n] = uint8(owner)
 	c.n++
 	s.sendChase(p, &c)
 	return true
+}
+
+// owner is the shard that is to have the new flows of a hash.
+func (st *steering) owner(hash uint32) int {
+	if m := st.moved; m != nil && m.next.Size() != 0 {
+		return int(m.next.Queue(hash))
+	}
+	return int(st.table.Queue(hash))
 }
 
 // add puts a shard on the way, but the one that it begins at.
@@ -102,17 +108,21 @@ func (s *Shard) sendChase(p *pbuf.Pbuf, c *chase) {
 // on.
 func (s *Shard) chaseOn(sp *shardPort, p *pbuf.Pbuf) bool {
 	c := *pbuf.CB[chase](p)
-	if c.n == 0 {
-		return false
-	}
 	f, ok := flowOf(p.Payload())
 	if !ok || s.stack.HasFlow(f.proto, f.local, f.remote, f.lport, f.rport) {
 		return false
 	}
-	if int(c.to[0]) == s.id { // the end of its way, and where it is
+	if c.n != 0 && int(c.to[0]) != s.id {
+		s.sendChase(p, &c)
+		return true
+	}
+	// The end of its way. Another table may have come while it was under way: a
+	// flow that began here would not be looked for any more.
+	owner := sp.steer.owner(sp.steer.hashOf(&f))
+	if owner == s.id {
 		return false
 	}
-	s.sendChase(p, &c)
+	s.hand(&s.lanes[s.laneTo(owner)], p, meshInput, CauseResteer)
 	return true
 }
 
@@ -122,7 +132,7 @@ func (s *Shard) chaseOn(sp *shardPort, p *pbuf.Pbuf) bool {
 func (st *steering) withNext(next rss.RETA) (t *steering, ok bool) {
 	c := *st
 	t = &c
-	m := &moved{next: next, former: make([][]uint8, st.table.Size())}
+	m := &moved{next: next, fresh: true, former: make([][]uint8, st.table.Size())}
 	if st.moved != nil {
 		copy(m.former, st.moved.former)
 	}
@@ -159,6 +169,18 @@ func (st *steering) switched() *steering {
 	return &t
 }
 
+// settled is st when all shards follow its table.
+func (st *steering) settled() *steering {
+	if st.moved == nil {
+		return st
+	}
+	t := *st
+	m := *st.moved
+	m.fresh = false
+	t.moved = &m
+	return &t
+}
+
 // without is st once shard id has no more flows of some buckets. own tells that
 // the port itself follows the table.
 func (st *steering) without(id uint8, done []bool, own bool) *steering {
@@ -168,7 +190,7 @@ func (st *steering) without(id uint8, done []bool, own bool) *steering {
 	t := *st
 	m := *st.moved
 	m.former = slices.Clone(m.former)
-	left := m.next.Size() != 0
+	left := m.fresh
 	for b, list := range m.former {
 		if i := slices.Index(list, id); i >= 0 && done[b] {
 			list = slices.Delete(slices.Clone(list), i, i+1)

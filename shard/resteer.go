@@ -70,6 +70,13 @@ func (g *Group) resteer(i int, table rss.RETA) error {
 	}
 	own := g.tellPort(i, &table)
 	err = g.Do(func(s *Shard) error { return s.follows(i, own) })
+	if err == nil { // only now can a bucket be done with
+		err = g.Do(func(s *Shard) error {
+			s.ports[i].steer = s.ports[i].steer.settled()
+			s.watchFormer()
+			return nil
+		})
+	}
 	st := *g.steer[i].Load()
 	st.table = table
 	g.steer[i].Store(&st)
@@ -115,9 +122,7 @@ func (s *Shard) follows(i int, own bool) error {
 	sp := &s.ports[i]
 	sp.steer = sp.steer.switched()
 	sp.ownTable = own
-	err := s.solve(sp)
-	s.watchFormer()
-	return err
+	return s.solve(sp)
 }
 
 // solve makes the solver of a port anew.
@@ -247,7 +252,7 @@ func (w *sweeper) Poll(now int64) int {
 // flows, and reports whether it has lost any with flows.
 func (s *Shard) sweepPort(i int) (left bool) {
 	st := s.ports[i].steer
-	if st.moved == nil || st.moved.next.Size() != 0 {
+	if st.moved == nil || st.moved.fresh {
 		return st.moved != nil
 	}
 	done, some := make([]bool, len(st.moved.former)), false
