@@ -27,6 +27,7 @@ const (
 	atomics  = "go.uber.org/atomic"
 	netlink  = "github.com/vishvananda/netlink"
 	netns    = "github.com/vishvananda/netns"
+	ebpf     = "github.com/cilium/ebpf"
 	pflag    = "github.com/spf13/pflag"
 	histo    = "github.com/HdrHistogram/hdrhistogram-go"
 	siphash  = "github.com/dchest/siphash"
@@ -56,7 +57,7 @@ var rooms = map[string]room{
 
 	"port":       {floor: 3, internal: drivers, external: []string{xsys}},
 	"port/mem":   {floor: 3, internal: drivers},
-	"port/tap":   {floor: 3, internal: drivers, external: []string{xsys, netlink, netns}},
+	"port/tap":   {floor: 3, internal: drivers, external: []string{xsys, netlink, netns, ebpf}},
 	"port/pcap":  {floor: 3, internal: drivers},
 	"port/trace": {floor: 3, internal: drivers},
 

@@ -79,6 +79,13 @@ var units = map[string][]string{
 	"Handover/batch=1":  {"ns/op", "elements/s", "B/op", "allocs/op"},
 	"Handover/batch=32": {"ns/op", "elements/s", "B/op", "allocs/op"},
 	"Timers/conns=8":    {"ns/op", "B/op", "allocs/op"},
+
+	"HandOver/rr/RSS":         {"ns/op", "ns/packet", "handed/packet", "transactions/s"},
+	"HandOver/rr/one-queue":   {"ns/op", "ns/packet", "handed/packet", "transactions/s"},
+	"HandOver/cps/RSS":        {"ns/op", "ns/packet", "handed/packet", "connections/s"},
+	"HandOver/cps/one-queue":  {"ns/op", "ns/packet", "handed/packet", "connections/s"},
+	"HandOver/bulk/RSS":       {"ns/op", "ns/packet", "handed/packet", "kB/s"},
+	"HandOver/bulk/one-queue": {"ns/op", "ns/packet", "handed/packet", "kB/s"},
 }
 
 // checkUnits asserts that exactly these benchmarks ran and reported.
@@ -108,7 +115,7 @@ func TestEachBenchmarkOnce(t *testing.T) {
 				n = 2
 			}
 			args = append(args, "-conns=8", maskFlag(t, n))
-			got := runBenchmarks(t, ".", "100x", append(args, "-test.skip=Idle")...)
+			got := runBenchmarks(t, ".", "100x", append(args, "-test.skip=Idle|Scaling")...)
 			maps.Copy(got, runBenchmarks(t, "Idle", "1x", args...)) // an operation is a testbed
 			checkUnits(t, got, names...)
 			for name, r := range got {
@@ -117,6 +124,12 @@ func TestEachBenchmarkOnce(t *testing.T) {
 			}
 			require.Positive(t, got["Bulk/conns=8"]["Gbit/s"])
 			require.Positive(t, got["RR/conns=8"]["p50-ns"])
+			if n == 2 {
+				r := runBenchmarks(t, "Scaling/rr", "1x", args...)["Scaling/rr"]
+				require.Positive(t, r["ratio"])
+				require.Positive(t, r["1-core-transactions/s"])
+				require.Positive(t, r["2-core-transactions/s"])
+			}
 		})
 	}
 }

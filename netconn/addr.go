@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -66,9 +67,14 @@ func (n *Net) resolveHost(ctx context.Context, host string) (netip.Addr, error) 
 }
 
 // laneFor picks the shard for a connection from local to remote: any, unless
-// the local port is given, as then the packets of the peer decide.
-func (n *Net) laneFor(local, remote netip.AddrPort) (*lane, error) {
+// the local port is given, as then the packets of the peer decide. after is the
+// one that was tried before, nil at first: each is tried once, whoever else
+// takes turns.
+func (n *Net) laneFor(local, remote netip.AddrPort, after *lane) (*lane, error) {
 	if local.Port() == 0 || len(n.lanes) == 1 {
+		if after != nil {
+			return n.lanes[(slices.Index(n.lanes, after)+1)%len(n.lanes)], nil
+		}
 		return n.next(), nil
 	}
 	if !local.Addr().IsValid() || local.Addr().IsUnspecified() {

@@ -61,9 +61,9 @@ func ctxErr(ctx context.Context, err error) error {
 // dialTCP tries the shard that is next, and the others if that one has no port
 // left.
 func (n *Net) dialTCP(ctx context.Context, local, remote netip.AddrPort) (c *TCPConn, err error) {
+	var l *lane
 	for range n.lanes {
-		var l *lane
-		if l, err = n.laneFor(local, remote); err != nil {
+		if l, err = n.laneFor(local, remote, l); err != nil {
 			return nil, err
 		}
 		c = newTCPConn(l)

@@ -61,12 +61,12 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 
 // dialUDP opens a connected socket on one shard.
 func (n *Net) dialUDP(ctx context.Context, local, remote netip.AddrPort) (c *UDPConn, err error) {
+	var l *lane
 	for range n.lanes {
 		if err := ctx.Err(); err != nil {
 			return nil, &ctxError{err}
 		}
-		var l *lane
-		if l, err = n.laneFor(local, remote); err != nil {
+		if l, err = n.laneFor(local, remote, l); err != nil {
 			return nil, err
 		}
 		if c, err = n.openUDP([]*lane{l}, local, remote); err == nil {

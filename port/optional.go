@@ -31,9 +31,19 @@ var (
 // RETASetter is a port whose redirection table can be changed. Info reports the
 // new table.
 type RETASetter interface {
-	// SetRETA replaces the table. ErrConfig if the size is not the port's own
-	// or an entry names no queue; ErrState if it is too late.
+	// SetRETA replaces the table, before Start or while frames flow: those that
+	// are in a queue already stay there. ErrConfig if the size is not the port's
+	// own or an entry names no queue; ErrState if the port can't once it is
+	// started. Any thread.
 	SetRETA(t rss.RETA) error
+}
+
+// HashProber is a port that can say what its RSS makes of a frame.
+type HashProber interface {
+	// ProbeHash computes, as the port does for frames that arrive, the hash of a
+	// frame and the queue that it comes by. The frame stays the caller's. Errors
+	// are the device's; ErrNotSupported: it has no RSS. Before Start.
+	ProbeHash(frame []byte) (hash uint32, queue int, err error)
 }
 
 // KeySetter is a port whose RSS key can be changed. Info reports the new key.

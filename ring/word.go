@@ -62,3 +62,21 @@ func (c *Counter) Inc() uint64 { return c.v.Add(1) }
 
 // Load is the present count.
 func (c *Counter) Load() uint64 { return c.v.Load() }
+
+// Ref is a reference to a value that never changes, which one thread replaces
+// and others look at often, as a table. Looking is one load. The zero value
+// refers to nothing. Any thread may call any method.
+type Ref[T any] struct {
+	_ noCopy
+	p atomic.Pointer[T]
+}
+
+// Load is the present value, nil before the first Store.
+func (r *Ref[T]) Load() *T { return r.p.Load() }
+
+// Store replaces the value. What it refers to must not change any more.
+func (r *Ref[T]) Store(v *T) { r.p.Store(v) }
+
+// Swap replaces old by v; false, with nothing changed, if the present value is
+// another.
+func (r *Ref[T]) Swap(old, v *T) bool { return r.p.CompareAndSwap(old, v) }

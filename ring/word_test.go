@@ -60,3 +60,14 @@ func TestSnapshot(t *testing.T) {
 	}
 	require.EqualValues(t, 10, s.Load(&got))
 }
+
+func TestRef(t *testing.T) {
+	var r Ref[int]
+	require.Nil(t, r.Load())
+	a, b := new(int), new(int)
+	r.Store(a)
+	require.Same(t, a, r.Load())
+	require.False(t, r.Swap(b, b))
+	require.True(t, r.Swap(a, b))
+	require.Same(t, b, r.Load())
+}

@@ -46,7 +46,7 @@ func BenchmarkHandOver(b *testing.B) {
 		for range batch {
 			p := from.pool.Alloc(pbuf.LayerLink, len(arp), pbuf.KindPool)
 			p.Netif = 1
-			from.hand(&from.lanes[0], p, meshInput)
+			from.hand(&from.lanes[0], p, meshInput, CauseNoRSS)
 		}
 		now += 1000
 		from.round(now)

@@ -19,6 +19,7 @@ const (
 	DefaultBurst     = 32
 	DefaultIdleSpin  = 50 * time.Microsecond
 	DefaultMeshDepth = 1024
+	DefaultWatchdog  = time.Second
 	MaxBurst         = 512
 	MaxShards        = 250 // each has a pool, and a process has 255
 
@@ -114,6 +115,14 @@ type Config struct {
 	// thread where that happens, before the shards have ended. It must not
 	// block.
 	OnFatal func(error)
+	// OnWarning is told of what works, but not as it should; see Warning. On any
+	// thread, the shards' among them: it must not block. Group.Warnings has the
+	// first warnings, whether it is set or not.
+	OnWarning func(Warning)
+	// Watchdog is how long a shard may take to come round, sleeps left out,
+	// before that is counted and warned of. The others go on, and so does it, if
+	// it ever comes round. Default DefaultWatchdog; negative: nobody looks.
+	Watchdog time.Duration
 	// Manual makes a group without threads: Step runs it.
 	Manual bool
 	// KeepProcs leaves GOMAXPROCS alone. By default Start raises it to one more
@@ -174,6 +183,7 @@ func (c *Config) setDefaults() {
 	def(&c.IdleSpin, DefaultIdleSpin)
 	def(&c.Burst, DefaultBurst)
 	def(&c.MeshDepth, DefaultMeshDepth)
+	def(&c.Watchdog, DefaultWatchdog)
 	if c.Manual {
 		c.NoPin = true
 	}

@@ -15,6 +15,8 @@ var (
 	// ErrState: the call does not fit the state of the group: a second Start,
 	// or Step of a group that runs by itself.
 	ErrState = errors.New("shard: wrong state")
+	// ErrBusy: the change can't be made before earlier ones have come to rest.
+	ErrBusy = errors.New("shard: busy")
 	// ErrGoexit: a callback ended the shard's goroutine (runtime.Goexit).
 	ErrGoexit = errors.New("shard: a callback ended the shard's thread")
 )

@@ -30,8 +30,9 @@ type Group struct {
 	cfg      Config
 	shards   []*Shard
 	hasher   *rss.Hasher
-	steer    []*steering // by port
-	info     []port.Info // by port
+	steer    []ring.Ref[steering] // by port, as a shard has it that has no part in any change
+	asked    []bool               // by port: it has said itself how it hashes
+	info     []port.Info          // by port
 	byPool   [pbuf.MaxPools]*Shard
 	maxSleep int64
 	procs    int  // shards that GOMAXPROCS is raised for
@@ -44,9 +45,12 @@ type Group struct {
 	once   sync.Once
 	closed chan struct{} // closed when everything is released
 
-	mu    sync.Mutex
-	fatal error // what stopped the group
-	after error // what went wrong while stopping
+	control sync.Mutex // held while the configuration of all shards changes
+
+	mu       sync.Mutex
+	warnings []Warning
+	fatal    error // what stopped the group
+	after    error // what went wrong while stopping
 }
 
 // Shards are the shards by ID. The slice is the group's. Any thread.
@@ -96,6 +100,10 @@ func (g *Group) Start() error {
 		g.running.Wait()
 		g.once.Do(g.release)
 	}()
+	g.adviseCores()
+	if g.cfg.Watchdog > 0 {
+		go newWatchdog(g, g.cfg.Watchdog).run()
+	}
 	if failed {
 		<-g.closed
 		return g.result()
@@ -203,7 +211,7 @@ func (g *Group) Home(local, remote netip.AddrPort) int {
 		return 0
 	}
 	l, r := header.FromNetip(local.Addr().Unmap()), header.FromNetip(remote.Addr().Unmap())
-	st := g.steer[max(g.shards[0].portOf(l), 0)]
+	st := g.steer[max(g.shards[0].portOf(l), 0)].Load()
 	return int(st.table.Queue(st.hasher.HashTuple(r, l, remote.Port(), local.Port())))
 }
 

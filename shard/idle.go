@@ -116,6 +116,7 @@ func (s *Shard) account(now int64) {
 	if s.prev != 0 {
 		d := now - s.prev
 		s.gap = max(s.gap, d)
+		s.n.Gaps[gapBucket(d)]++
 		if s.prevBusy {
 			s.n.BusyNanos += uint64(d)
 		}

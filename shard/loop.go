@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/shardstack/shardstack/affinity"
-	"github.com/shardstack/shardstack/pbuf"
-	"github.com/shardstack/shardstack/stack"
 )
 
 // clockBase makes the clock start near a second: stacks take time 0 for "not
@@ -163,44 +161,15 @@ func (s *Shard) receive(sp *shardPort, now int64) (work int) {
 		s.n.RxBursts++
 		s.n.RxPackets += uint64(n)
 		ps := s.burst[:n]
+		if sp.proof != nil {
+			s.prove(sp, q, ps)
+		}
 		if !sp.steer.pass {
 			ps = s.steer(sp, ps)
 		}
 		s.stack.Input(sp.nif, now, ps)
 	}
 	return work
-}
-
-// steer hands packets of other shards over and returns the others, in order.
-func (s *Shard) steer(sp *shardPort, ps []*pbuf.Pbuf) []*pbuf.Pbuf {
-	own := ps[:0]
-	for _, p := range ps {
-		home := sp.steer.home(p, s.id)
-		if home == s.id {
-			own = append(own, p)
-			continue
-		}
-		p.Netif = sp.nif.Index()
-		s.hand(&s.lanes[s.laneTo(home)], p, meshInput)
-	}
-	return own
-}
-
-// onSteer is the stack's Steer hook. It sees what could not be told from the
-// frame alone: packets that the stack has put together from fragments, payload
-// at the Ethernet header. True: it was handed over.
-func (s *Shard) onSteer(nif *stack.Netif, p *pbuf.Pbuf, _ uint32) bool {
-	i := int(nif.Index()) - 1
-	if i >= len(s.ports) {
-		return false // an interface that is none of the group's
-	}
-	home := s.ports[i].steer.home(p, s.id)
-	if home == s.id {
-		return false
-	}
-	p.Netif = nif.Index()
-	s.hand(&s.lanes[s.laneTo(home)], p, meshInput)
-	return true
 }
 
 // transmit flushes the stack and sends frames of shards without a queue. It
@@ -210,10 +179,13 @@ func (s *Shard) transmit(now int64) (work int) {
 	for i := range s.ports {
 		sp := &s.ports[i]
 		sp.refused = false
-		if sp.relay.Len() != 0 {
+		s.yield(sp, now)
+	}
+	s.stack.Flush(now)
+	for i := range s.ports {
+		if sp := &s.ports[i]; sp.relay.Len() != 0 {
 			s.sendRelay(sp, now)
 		}
 	}
-	s.stack.Flush(now)
 	return int(s.n.TxPackets - before)
 }

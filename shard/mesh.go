@@ -10,9 +10,12 @@ import (
 // the low bits are free to say what is to be done with it. Meta.Netif names
 // the interface.
 const (
-	meshInput = uintptr(0) // for the stack: it was received elsewhere
-	meshSend  = uintptr(1) // for the port: a frame of a shard without a queue
-	meshTag   = uintptr(1)
+	meshInput  = uintptr(0) // for the stack: it was received elsewhere
+	meshSend   = uintptr(1) // for the port: a frame of a shard without a queue
+	meshChase  = uintptr(2) // for whoever has its flow; the control block is a chase
+	meshGroup  = uintptr(3) // a group's datagram, for the stack if somebody takes it
+	meshSpread = uintptr(4) // the same, at the shard of its flow: for it, or else for all
+	meshTag    = uintptr(7)
 )
 
 // Sizes of a lane's rings and batches.
@@ -58,12 +61,15 @@ type lane struct {
 	stage   []uintptr // packets of this round, still ours
 	tell    []learned // neighbours of this round, and those that did not fit
 	touched bool      // something was pushed this round
+
+	handed [NumCauses]uint64 // packets given to the peer
+	lost   uint64            // of them: its ring was full
 }
 
 // hand gives a packet to the shard that lane l leads to, which takes it as tag
-// says. It owns p. False: there was no buffer for the copy that a packet needs
+// says; why is counted. It owns p. False: there was no buffer for the copy that a packet needs
 // which others hold too; p was dropped.
-func (s *Shard) hand(l *lane, p *pbuf.Pbuf, tag uintptr) bool {
+func (s *Shard) hand(l *lane, p *pbuf.Pbuf, tag uintptr, why Cause) bool {
 	if len(l.stage) == meshStage {
 		s.pushStage(l)
 	}
@@ -77,6 +83,8 @@ func (s *Shard) hand(l *lane, p *pbuf.Pbuf, tag uintptr) bool {
 		s.n.MeshCopies++
 		p = c
 	}
+	l.handed[why]++
+	s.n.HandedFor[why]++
 	l.stage = append(l.stage, p.Addr()|tag)
 	s.staged = true
 	return true
@@ -106,6 +114,7 @@ func (s *Shard) pushStage(l *lane) {
 	for _, a := range l.stage[n:] {
 		pbuf.At(a &^ meshTag).Free()
 		s.n.MeshFull++
+		l.lost++
 	}
 	l.stage = l.stage[:0]
 }
@@ -204,14 +213,18 @@ func (s *Shard) takePackets(l *lane, now int64) (total int) {
 }
 
 // sortPackets gives packets to the stack, those of one interface in a row
-// together, and frames of other shards to the port.
+// together, frames of other shards to the port, and packets whose flow is not
+// here to the next shard.
 func (s *Shard) sortPackets(as []uintptr, now int64) {
 	burst := s.meshPs[:]
 	n, nif := 0, uint8(0)
 	for _, a := range as {
 		p := pbuf.At(a &^ meshTag)
-		if a&meshTag == meshSend {
-			s.ports[p.Netif-1].relay.Push(p)
+		sp := &s.ports[p.Netif-1]
+		if tag := a & meshTag; tag == meshSend {
+			sp.relay.Push(p)
+			continue
+		} else if (tag != meshInput || sp.steer.moved != nil) && s.passOn(sp, p, tag) {
 			continue
 		}
 		if p.Netif != nif && n > 0 {
@@ -225,6 +238,25 @@ func (s *Shard) sortPackets(as []uintptr, now int64) {
 	if n > 0 {
 		s.stack.Input(s.ports[nif-1].nif, now, burst[:n])
 	}
+}
+
+// passOn takes what another shard gave us under a tag, if it is not for the
+// stack here. False: it is.
+func (s *Shard) passOn(sp *shardPort, p *pbuf.Pbuf, tag uintptr) bool {
+	switch tag {
+	case meshChase:
+		return s.chaseOn(sp, p)
+	case meshSpread:
+		s.spread(sp, p)
+		return false
+	case meshGroup:
+		if s.takesGroup(sp, p) {
+			return false
+		}
+		p.Free()
+		return true
+	}
+	return s.follow(sp, p, true)
 }
 
 // laneTo is the index of the lane to shard id: a shard has none to itself.

@@ -36,7 +36,7 @@ func (s *Shard) setHooks(h *stack.Hooks) {
 }
 
 // many reports whether the group has, or will have, more than one shard.
-func (g *Group) many() bool { return len(g.steer) > 0 && g.steer[0].shards > 1 }
+func (g *Group) many() bool { return len(g.steer) > 0 && g.steer[0].Load().shards > 1 }
 
 // newSolver makes the solver for the ephemeral ports of shard id; nil if none
 // leads to it.
@@ -51,9 +51,10 @@ func newSolver(st *steering, id int, cfg *stack.TCPConfig) (*rss.Solver, error) 
 	return v, err
 }
 
-// ownPort is the hook that chooses ephemeral ports: number attempt of those
-// that lead packets from remote:rport to this shard, 0 if there are none.
-func (s *Shard) ownPort(local, remote header.Addr, rport uint16, attempt uint32) uint16 {
+// ownPort is the hook that chooses ephemeral ports: of those that lead packets
+// from remote:rport to this shard, each once, from number start on; 0 after the
+// last.
+func (s *Shard) ownPort(local, remote header.Addr, rport uint16, start, attempt uint32) uint16 {
 	i := s.portOf(local)
 	if i < 0 {
 		i = max(s.portOfLate(local), 0)
@@ -61,7 +62,11 @@ func (s *Shard) ownPort(local, remote header.Addr, rport uint16, attempt uint32)
 	if s.ports[i].solver == nil {
 		return 0
 	}
-	return s.ports[i].solver.Port(remote, local, rport, attempt)
+	ports := s.ports[i].solver.Ports(remote, local, rport)
+	if n := ports.Count(); attempt < n {
+		return ports.Port(start%n + attempt)
+	}
+	return 0
 }
 
 // ownPingID is the hook that makes a ping's identifier one whose replies come

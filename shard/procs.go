@@ -33,6 +33,14 @@ func raiseProcs(n int) {
 	}
 }
 
+// runningShards is how many shards run, of all groups that have raised
+// GOMAXPROCS.
+func runningShards() int {
+	procs.mu.Lock()
+	defer procs.mu.Unlock()
+	return procs.shards
+}
+
 // lowerProcs undoes raiseProcs, once the last shard has ended and unless
 // someone else has changed GOMAXPROCS meanwhile.
 func lowerProcs(n int) {

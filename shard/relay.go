@@ -11,16 +11,28 @@ func (s *Shard) output(sp *shardPort, ps []*pbuf.Pbuf) (n int) {
 	if sp.txq < 0 {
 		return s.outputVia(sp, ps)
 	}
+	s.yield(sp, s.now)
 	n = sp.port.TxBurst(sp.txq, s.now, ps)
 	s.n.TxPackets += uint64(n)
 	if n > 0 {
 		s.n.TxBursts++
+		sp.yields = true
 	}
 	if n < len(ps) {
 		sp.refused = true
 		s.n.TxRefused += uint64(len(ps) - n)
 	}
 	return n
+}
+
+// yield sends frames of other shards if it is their turn. Whoever comes first has
+// the room of a full port: they and our own take turns.
+func (s *Shard) yield(sp *shardPort, now int64) {
+	if sp.yields && sp.relay.Len() != 0 {
+		before := s.n.RelayedIn
+		s.sendRelay(sp, now)
+		sp.yields = s.n.RelayedIn == before
+	}
 }
 
 // outputVia gives frames to the shard that has a queue. What its ring has no
@@ -36,7 +48,7 @@ func (s *Shard) outputVia(sp *shardPort, ps []*pbuf.Pbuf) int {
 			return i
 		}
 		p.Netif = sp.nif.Index()
-		if s.hand(l, p, meshSend) {
+		if s.hand(l, p, meshSend, CauseRelay) {
 			s.n.RelayedOut++
 			s.n.TxPackets++
 		}

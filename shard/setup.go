@@ -11,6 +11,7 @@ import (
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
+	"github.com/shardstack/shardstack/ring"
 	"github.com/shardstack/shardstack/rss"
 	"github.com/shardstack/shardstack/stack"
 )
@@ -79,12 +80,15 @@ func (g *Group) build(cores []int) error {
 		}
 	}
 	g.hasher = g.groupHasher()
+	g.steer = make([]ring.Ref[steering], len(g.info))
 	for i := range g.cfg.Ports {
-		st, err := newSteering(&g.cfg.Ports[i], &g.info[i], g.hasher, len(cores))
+		st, err := newSteering(&g.info[i], g.hasher, len(cores))
 		if err != nil {
 			return fmt.Errorf("%w: port %d (%s): %w", ErrConfig, i, g.info[i].Name, err)
 		}
-		g.steer = append(g.steer, st)
+		right, asked := g.askHash(i)
+		g.asked = append(g.asked, asked)
+		g.steer[i].Store(st.trusting(right))
 	}
 	for id, core := range cores {
 		s, err := g.newShard(id, core)
@@ -188,7 +192,10 @@ func (g *Group) weave() error {
 func (s *Shard) addPort(i int) error {
 	g := s.g
 	cfg, info := &g.cfg.Ports[i], &g.info[i]
-	sp := shardPort{port: cfg.Port, steer: g.steer[i], txq: -1}
+	sp := shardPort{port: cfg.Port, index: i, steer: g.steer[i].Load(), txq: -1}
+	if !g.asked[i] {
+		sp.proof = proofOf(cfg, info)
+	}
 	for q := s.id; q < info.Queues; q += len(g.shards) {
 		sp.queues = append(sp.queues, q)
 	}

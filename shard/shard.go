@@ -55,6 +55,7 @@ type Shard struct {
 	meshAs [meshInBatch]uintptr
 	meshPs [meshInBatch]*pbuf.Pbuf
 
+	sweep   *sweeper // nil until a bucket was lost
 	pollers []Poller
 	onStop  []func()
 	onClose []func()
@@ -67,6 +68,7 @@ type Shard struct {
 	waker    waker // nil before Start, and with Config.Manual
 	threaded bool  // it has a thread of its own
 	armers   []port.Armer
+	stalls   ring.Counter // found by the watchdog
 	snap     ring.Snapshot[Snapshot]
 	snapAt   int64
 	snapNext Snapshot // in the making
@@ -76,15 +78,20 @@ type Shard struct {
 type shardPort struct {
 	port    port.Port
 	nif     *stack.Netif
+	index   int // in Config.Ports
 	steer   *steering
-	queues  []int // receive queues that this shard polls
-	txq     int   // queue that it sends on; -1: none
-	via     int   // shard that sends for it then
+	proof   *proof // of the port's hash; nil: there is nothing to find out
+	queues  []int  // receive queues that this shard polls
+	txq     int    // queue that it sends on; -1: none
+	via     int    // shard that sends for it then
 	relay   pbuf.Queue
+	yields  bool // it is the turn of other shards' frames
 	refused bool // the port did not take everything in the last flush
 	solver  *rss.Solver
 	addrs   []header.Addr // configured addresses, to find the port of one
 	timed   port.Timed    // nil: frames come when they come
+
+	ownTable bool // the port follows the group's table by itself
 }
 
 // ID is the shard's number, 0 … Config.Shards-1. Any thread.

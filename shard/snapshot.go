@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"math"
+	"math/bits"
 	"time"
 
 	"github.com/shardstack/shardstack/pbuf"
@@ -19,27 +21,63 @@ const snapshotFresh = int64(time.Millisecond)
 // Loop counts what a shard's loop does. All but MaxGap only grow.
 type Loop struct {
 	Rounds, BusyRounds  uint64
-	RxBursts, RxPackets uint64 // taken from ports
-	TxBursts, TxPackets uint64 // given to ports, or to a shard that has a queue
-	TxRefused           uint64 // frames that a port or ring did not take at once
-	HandedOut, HandedIn uint64 // packets given to, got from other shards
-	MeshFull            uint64 // packets lost: the other shard's ring was full
-	MeshNoBuf           uint64 // packets lost: they needed a copy, and no buffer
-	MeshCopies          uint64 // packets copied because the stack keeps them
-	RelayedOut          uint64 // frames sent through the queue of another shard
-	RelayedIn           uint64 // frames of other shards sent
-	RelayFull           uint64 // frames of other shards lost: the port is full
-	HomeOut, HomeIn     uint64 // freed buffers sent home, come home
-	LearnedOut          uint64 // neighbours told
-	LearnedIn           uint64 // neighbours that others told
-	LearnedLost         uint64 // neighbours not told: far too many at once
-	Calls               uint64 // functions run by Do and Call
-	Sleeps, Wakeups     uint64 // of the sleeps, those that a doorbell ended
-	BusyNanos           uint64 // in rounds that had work
+	RxBursts, RxPackets uint64            // taken from ports
+	TxBursts, TxPackets uint64            // given to ports, or to a shard that has a queue
+	TxRefused           uint64            // frames that a port or ring did not take at once
+	HandedOut, HandedIn uint64            // packets given to, got from other shards
+	HandedFor           [NumCauses]uint64 // given, by cause; those lost included
+	HashWrong           uint64            // hashes of ports found wrong, see Group.Warnings
+	MeshFull            uint64            // packets lost: the other shard's ring was full
+	MeshNoBuf           uint64            // packets lost: they needed a copy, and no buffer
+	MeshCopies          uint64            // packets copied because the stack keeps them
+	RelayedOut          uint64            // frames sent through the queue of another shard
+	RelayedIn           uint64            // frames of other shards sent
+	RelayFull           uint64            // frames of other shards lost: the port is full
+	HomeOut, HomeIn     uint64            // freed buffers sent home, come home
+	LearnedOut          uint64            // neighbours told
+	LearnedIn           uint64            // neighbours that others told
+	LearnedLost         uint64            // neighbours not told: far too many at once
+	Calls               uint64            // functions run by Do and Call
+	Sleeps, Wakeups     uint64            // of the sleeps, those that a doorbell ended
+	BusyNanos           uint64            // in rounds that had work
 	SleepNanos          uint64
 	MaxGapNanos         uint64 // longest time from round to round, sleeps left out
 	MaxGapSnapshotNanos uint64 // the same since the snapshot before
 	Snapshots           uint64
+	Stalls              uint64 // found by the watchdog, see Config.Watchdog
+	// Gaps are the times from round to round, sleeps left out, by bucket: number
+	// 0 those below 1,024 ns, number i those from 2^(i+9) ns to below 2^(i+10),
+	// the last all that are longer. See GapQuantile.
+	Gaps [GapBuckets]uint64
+}
+
+// GapBuckets is the number of buckets of Loop.Gaps: the last begins at 0.27 s.
+const GapBuckets = 20
+
+// gapBucket is the bucket of a gap in ns.
+func gapBucket(d int64) int { return min(bits.Len64(uint64(max(d, 0))>>10), GapBuckets-1) }
+
+// GapQuantile is a bound on the shortest time that a share q (0 … 1) of the gaps
+// do not exceed: the upper end of the bucket that it falls into, or MaxGapNanos
+// if that is less. 0: there were no gaps.
+func (l *Loop) GapQuantile(q float64) time.Duration {
+	var total, n uint64
+	for _, c := range l.Gaps {
+		total += c
+	}
+	want := uint64(math.Ceil(q * float64(total)))
+	for i, c := range l.Gaps {
+		if n += c; n >= max(want, 1) && total > 0 {
+			if i < GapBuckets-1 {
+				return time.Duration(min(uint64(1)<<(i+10), l.MaxGapNanos))
+			}
+			break
+		}
+	}
+	if total == 0 {
+		return 0
+	}
+	return time.Duration(l.MaxGapNanos)
 }
 
 // counters are the live ones, with what only the loop needs.
@@ -90,6 +128,7 @@ func (s *Shard) Snapshot() (v Snapshot) {
 		s.publish(s.now)
 	}
 	s.snap.Load(&v)
+	v.Loop.Stalls = s.stalls.Load()
 	return v
 }
 

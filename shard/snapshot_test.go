@@ -13,14 +13,47 @@ import (
 // Loop.words takes a Loop for an array of uint64.
 func TestLoopIsWords(t *testing.T) {
 	typ := reflect.TypeFor[Loop]()
+	words := 0
 	for i := range typ.NumField() {
-		require.Equal(t, reflect.Uint64, typ.Field(i).Type.Kind(), typ.Field(i).Name)
+		f := typ.Field(i).Type
+		n := 1
+		if f.Kind() == reflect.Array {
+			f, n = f.Elem(), f.Len()
+		}
+		require.Equal(t, reflect.Uint64, f.Kind(), typ.Field(i).Name)
+		words += n
 	}
 	var l Loop
 	w := l.words()
-	require.Len(t, w, typ.NumField())
+	require.Len(t, w, words)
 	w[len(w)-1] = 7
-	require.EqualValues(t, 7, reflect.ValueOf(l).Field(typ.NumField()-1).Uint())
+	require.EqualValues(t, 7, l.Gaps[GapBuckets-1])
+}
+
+func TestGapQuantile(t *testing.T) {
+	require.Zero(t, (&Loop{}).GapQuantile(0.99))
+	var l Loop
+	for _, d := range []int64{0, 1023} {
+		require.Zero(t, gapBucket(d))
+	}
+	require.Equal(t, 1, gapBucket(1024))
+	require.Equal(t, 10, gapBucket(1<<20-1))
+	require.Equal(t, GapBuckets-1, gapBucket(1<<40))
+	require.Zero(t, gapBucket(-5), "the clock of a test may stand still")
+	for range 990 {
+		l.Gaps[gapBucket(700)]++
+	}
+	for range 9 {
+		l.Gaps[gapBucket(50_000)]++
+	}
+	l.Gaps[gapBucket(9e8)]++
+	l.MaxGapNanos = 9e8
+	require.Equal(t, 1024*time.Nanosecond, l.GapQuantile(0.5))
+	require.Equal(t, 1024*time.Nanosecond, l.GapQuantile(0.99))
+	require.Equal(t, 65536*time.Nanosecond, l.GapQuantile(0.995))
+	require.Equal(t, 900*time.Millisecond, l.GapQuantile(1))
+	l = Loop{MaxGapNanos: 700, Gaps: [GapBuckets]uint64{5}}
+	require.Equal(t, 700*time.Nanosecond, l.GapQuantile(1), "no longer than the longest")
 }
 
 func TestLoopAddKeepsTheLongestGap(t *testing.T) {

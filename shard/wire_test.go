@@ -39,6 +39,12 @@ var echoAddr = netip.MustParseAddrPort(addrB + ":7")
 
 func newBed(t testing.TB, c bedConfig) *bed {
 	t.Helper()
+	return newBedOf(t, c, false)
+}
+
+// newBedOf is newBed; with failing, group a is expected to stop with an error.
+func newBedOf(t testing.TB, c bedConfig, failing bool) *bed {
+	t.Helper()
 	endA, endB, err := mem.New(c.wire)
 	require.NoError(t, err)
 	make1 := func(end *mem.End, side byte, shards int, addr string) *Group {
@@ -47,6 +53,12 @@ func newBed(t testing.TB, c bedConfig) *bed {
 		cfg.Stack.Seed[0] = side
 		if c.edit != nil {
 			c.edit(&cfg, side)
+		}
+		if failing && side == 'a' {
+			g, err := NewGroup(cfg)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.Error(t, g.Stop()) })
+			return g
 		}
 		return newGroup(t, cfg)
 	}
@@ -82,6 +94,9 @@ func (bd *bed) run(t testing.TB, cond func() bool, what string) {
 	end := bd.now + 600e9
 	for !cond() {
 		if bd.step(t) == 0 {
+			if cond() { // a timer has seen to it
+				return
+			}
 			next := min(bd.a.Next(), bd.b.Next())
 			require.NotEqual(t, int64(stack.Forever), next, what)
 			bd.now = max(bd.now, next)
@@ -127,6 +142,7 @@ type echoClient struct {
 	conns    int // to open
 	messages int // on each connection; negative: without end
 	size     int
+	to       netip.AddrPort // default echoAddr
 
 	pcb      *stack.TCP
 	left     int // messages of this connection
@@ -152,7 +168,11 @@ func (c *echoClient) open() error {
 	c.pcb.SetNoDelay(true)
 	c.pcb.SetRecv(clientRecv)
 	c.left, c.got = c.messages, 0
-	if err := c.pcb.Connect(echoAddr, clientConnected); err != nil {
+	to := echoAddr
+	if c.to.IsValid() {
+		to = c.to
+	}
+	if err := c.pcb.Connect(to, clientConnected); err != nil {
 		return err
 	}
 	c.pcb.SetErr(clientErr)
@@ -449,8 +469,8 @@ func TestSecondPortWithAnotherKey(t *testing.T) {
 		}
 		c.Ports = append(c.Ports, PortConfig{Port: end, Addrs: prefixes(addr)})
 	}})
-	require.True(t, bd.a.steer[0].same)
-	require.False(t, bd.a.steer[1].same)
+	require.True(t, bd.a.steer[0].Load().same)
+	require.False(t, bd.a.steer[1].Load().same)
 	saved := echoAddr
 	defer func() { echoAddr = saved }()
 	for _, to := range []string{addrB + ":7", "10.1.0.2:7"} {

@@ -202,16 +202,22 @@ func (t *TCP) maxMSS() int {
 
 // choosePort picks the local port of a connection: RFC 6056 algorithm 3, a
 // keyed hash of the other three tuple members plus a counter, or the hook's
-// choice. 0: all taken.
+// choice. 0: all taken. Ports that are used in turn are free again in turn, so
+// that the first attempt mostly succeeds; and once all were found taken, nobody
+// looks again until a PCB has been freed.
 func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 	cfg := &s.cfg.TCP
+	full := &s.tcp.full
+	if *full == (fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}) {
+		return 0
+	}
 	n := uint32(cfg.PortMax-cfg.PortMin) + 1
 	start := s.portOffset(local, remote, rport) + s.tcp.nextPort
 	for i := range n {
 		port := cfg.PortMin + uint16((start+i)%n)
 		if h := s.hooks.TCPPort; h != nil {
-			if port = h(local, remote, rport, start+i); port == 0 {
-				return 0
+			if port = h(local, remote, rport, start, i); port == 0 {
+				break
 			}
 		}
 		hash := s.hashFlow(local, remote, port, rport)
@@ -220,7 +226,17 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 			return port
 		}
 	}
+	*full = fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}
 	return 0
+}
+
+// fullPorts says for whom no port was left, and when: how many PCBs had been
+// freed, and of which generation addresses and tables were.
+type fullPorts struct {
+	local, remote header.Addr
+	rport         uint16
+	freed         uint64
+	gen           uint32
 }
 
 // flowSecrets gives two secrets of a connection, the halves of one keyed hash:

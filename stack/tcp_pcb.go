@@ -17,11 +17,12 @@ type tcpState struct {
 	ports  [256]*TCP
 	colds  []*tcpCold // free cold parts
 
-	in       inSegment // the segment in work (lwIP's tcp_in.c globals)
-	isnKey   [4]uint64
-	nextPort uint32
-
+	in         inSegment // the segment in work (lwIP's tcp_in.c globals)
+	isnKey     [4]uint64
+	nextPort   uint32
 	lastOffset portOffset
+	full       fullPorts
+	freed      uint64 // PCBs that were freed
 	rcvScale   uint8
 	challenge  challengeLimit
 }
@@ -148,6 +149,7 @@ func (t *TCP) free() {
 	*t = TCP{id: t.id, next: ts.grave}
 	ts.grave = t
 	s.stats.TCP.CurrPCBs--
+	ts.freed++
 	if s.depth == 0 {
 		s.tcpRecycle()
 	}

@@ -154,7 +154,7 @@ func (s *Stack) udpChoosePort(local, remote header.Addr, rport uint16) uint16 {
 	for i := range n {
 		port := lo + uint16((start+i)%n)
 		if h := s.hooks.UDPPort; h != nil {
-			if port = h(local, remote, rport, start+i); port == 0 {
+			if port = h(local, remote, rport, start, i); port == 0 {
 				return 0
 			}
 		}

@@ -184,11 +184,11 @@ func TestUDP_RFC6056_PortsAreReusedForOtherRemotes(t *testing.T) {
 
 func TestUDP_HookPort(t *testing.T) {
 	var attempts []uint32
-	h := newHost(t, hostConfig{Config: Config{Hooks: Hooks{UDPPort: func(local, remote header.Addr, rport uint16, n uint32) uint16 {
+	h := newHost(t, hostConfig{Config: Config{Hooks: Hooks{UDPPort: func(local, remote header.Addr, rport uint16, start, n uint32) uint16 {
 		require.Equal(t, hdr(userIP), local)
 		require.Equal(t, hdr(peerIP), remote)
 		require.Equal(t, uint16(9), rport)
-		attempts = append(attempts, n)
+		attempts = append(attempts, start+n)
 		return uint16(2 - min(len(attempts), 2)) // 1, then no more
 	}}}})
 	u := h.NewUDP()

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 
 	"github.com/shardstack/shardstack/affinity"
@@ -168,6 +169,18 @@ func (b *bed) start() error {
 		b.device[1] = deviceOf(b.far.Stats().Ports)
 	}
 	return nil
+}
+
+// warnings prints what the groups warn of, with the live line.
+func (b *bed) warnings(o *options, log io.Writer) {
+	for _, g := range []*shard.Group{b.group, b.far} {
+		if g == nil || o.interval == 0 {
+			continue
+		}
+		for _, w := range g.Warnings() {
+			say(log, "warning: %v\n", w)
+		}
+	}
 }
 
 // hangUp aborts the connections that are still open, so that peers hear of it.

@@ -95,6 +95,10 @@ func TestBadCommandLines(t *testing.T) {
 		{"http --size 5", "unknown flag: --size"},
 		{"serve", "serve needs a --port"},
 		{"serve --port mem", "use tap:NAME"},
+		{"rr --drain-core 1", "want CORE@TIME"},
+		{"rr --add-core x@1s", "want CORE@TIME"},
+		{"rr --corelist 0 --drain-core 1@1s", "core 1 is none of"},
+		{"rr --corelist 0 --drain-core 0@1s --count 5", "does not go with --count"},
 		{"demo --duration 0", "demo needs a --duration"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 // options are what the command line says.
 type options struct {
 	// Cores.
-	cores affinity.Set
-	idle  idleValue
+	cores  affinity.Set
+	idle   idleValue
+	events coreEvents
 
 	// Port.
 	port       string
@@ -131,6 +132,8 @@ func (o *options) coreFlags(f *pflag.FlagSet) {
 	f.Var((*affinity.MaskFlag)(&o.cores), "coremask", "cores, one shard each, as a hex mask: 0xf is 0 to 3 (default all allowed)")
 	f.Var((*affinity.ListFlag)(&o.cores), "corelist", "cores, one shard each, as a list: 0-3,8; --cores is the same")
 	f.Var(&o.idle, "idle", "what a shard does without work: spin (never sleeps), adaptive (polls a while, then sleeps), park (sleeps at once)")
+	f.Var(coreFlag{&o.events, false}, "drain-core", "give the core's new connections to the others at a time after the start, as 1@5s; its old ones stay until they end; may be given several times")
+	f.Var(coreFlag{&o.events, true}, "add-core", "add a core that was drained back at a time, as 1@10s")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "cores" {
 			name = "corelist"
@@ -217,7 +220,10 @@ func (o *options) check(c *command) error {
 	if err := o.checkTarget(c); err != nil {
 		return err
 	}
-	return o.checkCores()
+	if err := o.checkCores(); err != nil {
+		return err
+	}
+	return o.checkEvents(c)
 }
 
 // checkCores takes the cores that are given, or all that the process may use.

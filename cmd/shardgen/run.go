@@ -41,7 +41,8 @@ type generator struct {
 	c       *command
 	o       *options
 	bed     *bed
-	clients []load.Client // by shard; nil where there are more shards than connections
+	clients []load.Client   // by shard; nil where there are more shards than connections
+	past    [][]load.Client // by shard: those that ended when its core was drained
 	running int
 	done    chan struct{}
 
@@ -76,6 +77,7 @@ func measure(ctx context.Context, c *command, o *options, out *output) (*report,
 	}
 	g := &generator{c: c, o: o, bed: b}
 	if err = g.start(); err == nil {
+		b.warnings(o, out.log)
 		err = g.watch(ctx, out)
 	}
 	if g.last == nil { // it never ran
@@ -99,7 +101,8 @@ func (g *generator) start() error {
 	}
 	shards := g.bed.group.Shards()
 	g.clients = make([]load.Client, len(shards))
-	g.done = make(chan struct{}, len(shards))
+	g.past = make([][]load.Client, len(shards))
+	g.done = make(chan struct{}, len(shards)+len(g.o.events))
 	g.running = min(len(shards), g.o.conns)
 	var err error
 	if g.first, err = g.sample(); err != nil {
@@ -109,11 +112,27 @@ func (g *generator) start() error {
 		if s.ID() >= g.running {
 			return nil
 		}
-		cl := g.c.client(s.Stack(), g.config(s.ID()))
-		g.clients[s.ID()] = cl
-		s.AddPoller(&driver{Client: cl, done: g.done})
-		return cl.Start()
+		return g.begin(s)
 	})
+}
+
+// begin begins a client on a shard.
+func (g *generator) begin(s *shard.Shard) error {
+	cl := g.c.client(s.Stack(), g.config(s.ID()))
+	g.clients[s.ID()] = cl
+	s.AddPoller(&driver{Client: cl, done: g.done})
+	return cl.Start()
+}
+
+// counters is what the clients of a shard have done.
+func (g *generator) counters(id int) (n load.Counters) {
+	for _, cl := range g.past[id] {
+		n.Add(cl.Counters())
+	}
+	if cl := g.clients[id]; cl != nil {
+		n.Add(cl.Counters())
+	}
+	return n
 }
 
 // config is the part of the load that shard id has.
@@ -150,8 +169,17 @@ func (g *generator) watch(ctx context.Context, out *output) error {
 		defer t.Stop()
 		tick = t.C
 	}
+	events := g.o.events
+	event := events.after(g.first.at)
 	for left := g.running; left > 0; {
 		select {
+		case <-event:
+			if err := g.happen(events[0], out.log, &left); err != nil {
+				return errors.Join(err, g.stop())
+			}
+			events = events[1:]
+			event = events.after(g.first.at)
+			continue
 		case <-g.done:
 			left--
 			continue
@@ -211,9 +239,7 @@ func (g *generator) sample() (*sample, error) {
 	err := g.bed.group.Do(func(sh *shard.Shard) error {
 		v := &s.shards[sh.ID()]
 		v.take(sh)
-		if cl := g.clients[sh.ID()]; cl != nil {
-			v.load = *cl.Counters()
-		}
+		v.load = g.counters(sh.ID())
 		return nil
 	})
 	s.at = time.Now()
@@ -234,13 +260,15 @@ func (g *generator) report() *report {
 	end := g.bed.group.Stats()
 	r.TCP, r.Drops, r.Device = tcpOf(&end.Total.Stack), dropsOf(&end.Total), deviceOf(end.Ports).since(g.bed.device[0])
 	all := load.NewHistogram()
-	for _, cl := range g.clients {
-		if cl == nil {
-			continue
-		}
-		all.Merge(cl.Latency())
-		if err := cl.Err(); err != nil && len(r.Problems) < 8 {
-			r.Problems = append(r.Problems, err.Error())
+	for id, cl := range g.clients {
+		for _, cl := range append(g.past[id], cl) {
+			if cl == nil {
+				continue
+			}
+			all.Merge(cl.Latency())
+			if err := cl.Err(); err != nil && len(r.Problems) < 8 {
+				r.Problems = append(r.Problems, err.Error())
+			}
 		}
 	}
 	r.Latency = latencyOf(all)
@@ -255,11 +283,10 @@ func (g *generator) addLoss(r *report) {
 		return
 	}
 	var sent, back, arrived uint64
-	for _, cl := range g.clients {
-		if cl != nil {
-			sent += cl.Counters().PacketsOut
-			back += cl.Counters().PacketsIn
-		}
+	for id := range g.clients {
+		n := g.counters(id)
+		sent += n.PacketsOut
+		back += n.PacketsIn
 	}
 	for _, sv := range g.bed.servers {
 		arrived += sv.Counters().PacketsIn

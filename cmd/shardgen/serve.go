@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 )
 
@@ -15,9 +16,10 @@ func runServe(ctx context.Context, c *command, o *options, out *output) error {
 	if err = b.start(); err != nil {
 		return errors.Join(err, b.close())
 	}
+	b.warnings(o, out.log)
 	say(out.log, "serving on %v, %d shard(s)\n", &o.addrs, len(b.servers))
 	first := &sample{at: time.Now(), shards: b.first}
-	last, err := b.attend(ctx, o, first, &liveLine{w: out.log, units: c.units, start: first, last: first})
+	last, err := b.attend(ctx, o, out.log, first, &liveLine{w: out.log, units: c.units, start: first, last: first})
 	err = errors.Join(err, b.close())
 	r := &report{
 		Command: c.name, Port: o.port, Seed: o.seed.n, Units: c.units, Seconds: last.at.Sub(first.at).Seconds(),
@@ -30,7 +32,7 @@ func runServe(ctx context.Context, c *command, o *options, out *output) error {
 
 // attend prints the live line, when there is something to tell, until the time
 // is up, ctx is done, or a shard fails.
-func (b *bed) attend(ctx context.Context, o *options, last *sample, live *liveLine) (*sample, error) {
+func (b *bed) attend(ctx context.Context, o *options, log io.Writer, last *sample, live *liveLine) (*sample, error) {
 	var timeout, tick <-chan time.Time
 	if o.duration > 0 {
 		timeout = time.After(o.duration)
@@ -40,10 +42,17 @@ func (b *bed) attend(ctx context.Context, o *options, last *sample, live *liveLi
 		defer t.Stop()
 		tick = t.C
 	}
+	events, start := o.events, last.at
+	event := events.after(start)
 	for {
 		var err error
 		done := true
 		select {
+		case <-event:
+			_, _, err = b.happen(events[0], o, log)
+			events = events[1:]
+			event = events.after(start)
+			done = err != nil
 		case <-tick:
 			done = false
 		case err = <-b.failed:

@@ -36,7 +36,7 @@ const (
 const (
 	MinMTU    = header.IPv4MinMTU      // RFC 791 3.2
 	MaxMTU    = header.IPv6Len + 65535 // the longest packets of both families
-	MaxQueues = 64
+	MaxQueues = 128
 
 	maxQueueLen   = 1 << 16
 	maxQueueBytes = 1 << 30

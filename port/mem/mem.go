@@ -12,14 +12,16 @@ import (
 )
 
 // End is one end of a wire: a port. It also has the optional interfaces
-// port.RETASetter, port.KeySetter, port.Timed and port.Notifier.
+// port.RETASetter, port.KeySetter, port.HashProber, port.Timed and
+// port.Notifier.
 type End struct {
 	cfg      EndConfig
 	maxFrame int
-	rss      port.RSS    // zero without RSS
-	hasher   *rss.Hasher // nil without RSS
-	rxFlags  pbuf.Flags  // of each undamaged frame that arrives here
-	limit    int         // delayed frames a queue holds; 0 = frames are not delayed
+	rss      port.RSS           // zero without RSS
+	reta     ring.Ref[rss.RETA] // that of rss, for senders
+	hasher   *rss.Hasher        // nil without RSS
+	rxFlags  pbuf.Flags         // of each undamaged frame that arrives here
+	limit    int                // delayed frames a queue holds; 0 = frames are not delayed
 	queues   []*queue
 	peer     *End
 	state    ring.State[endState]
@@ -45,6 +47,7 @@ var (
 	_ port.Notifier   = (*End)(nil)
 	_ port.RETASetter = (*End)(nil)
 	_ port.KeySetter  = (*End)(nil)
+	_ port.HashProber = (*End)(nil)
 )
 
 // New makes a wire and returns its ends. Errors match port.ErrConfig.
@@ -71,6 +74,8 @@ func newEnd(cfg EndConfig, in Impairment, w *wire) *End {
 		e.rss.Key = cfg.RSSKey
 		e.rss.RETA, _ = rss.NewRETA(cfg.RETASize, cfg.Queues) // checked by Validate
 		e.hasher = rss.NewHasher(cfg.RSSKey)
+		reta := e.rss.RETA
+		e.reta.Store(&reta)
 	}
 	if cfg.Caps.Has(offload.RxCsum) {
 		e.rxFlags |= pbuf.RxIPCsumGood | pbuf.RxL4CsumGood

@@ -32,11 +32,15 @@ func (e *End) RxBurst(qi int, now int64, dst []*pbuf.Pbuf) int {
 // that no sender starves.
 func (q *queue) receive(dst []*pbuf.Pbuf) int {
 	n := 0
+	if q.turn++; q.turn >= len(q.from) {
+		q.turn = 0
+	}
+	i := q.turn
 	for range q.from {
-		if q.turn++; q.turn >= len(q.from) {
-			q.turn = 0
+		n += q.drain(q.from[i], dst[n:])
+		if i++; i >= len(q.from) {
+			i = 0
 		}
-		n += q.drain(q.from[q.turn], dst[n:])
 	}
 	return n
 }

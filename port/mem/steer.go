@@ -24,15 +24,15 @@ func (q *queue) steer(p *pbuf.Pbuf, c *completion) *txLink {
 		c.hash = hash
 		c.info = infoHash
 	}
-	return q.to[peer.rss.RETA.Queue(hash)]
+	return q.to[peer.reta.Load().Queue(hash)]
 }
 
-// SetRETA replaces the redirection table; only before Start.
+// SetRETA replaces the redirection table, also while frames flow.
 func (e *End) SetRETA(t rss.RETA) error {
 	e.wire.mu.Lock()
 	defer e.wire.mu.Unlock()
-	if err := e.checkNew(); err != nil {
-		return err
+	if e.state.Load() == endClosed {
+		return fmt.Errorf("%w: %s", port.ErrClosed, e.cfg.Name)
 	}
 	if !e.rss.Enabled() {
 		return fmt.Errorf("%w: %s has one queue and no RSS", port.ErrNotSupported, e.cfg.Name)
@@ -44,7 +44,19 @@ func (e *End) SetRETA(t rss.RETA) error {
 		return fmt.Errorf("%w: %s: %w", port.ErrConfig, e.cfg.Name, err)
 	}
 	e.rss.RETA = t
+	e.reta.Store(&t)
 	return nil
+}
+
+// ProbeHash implements port.HashProber.
+func (e *End) ProbeHash(frame []byte) (hash uint32, queue int, err error) {
+	e.wire.mu.Lock()
+	defer e.wire.mu.Unlock()
+	if !e.rss.Enabled() {
+		return 0, 0, fmt.Errorf("%w: %s has one queue and no RSS", port.ErrNotSupported, e.cfg.Name)
+	}
+	hash, _ = e.hasher.HashFrame(frame)
+	return hash, int(e.rss.RETA.Queue(hash)), nil
 }
 
 // SetKey replaces the RSS key; only before Start.

@@ -9,6 +9,7 @@ import (
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
+	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/port/mem"
 	"github.com/shardstack/shardstack/rss"
 )
@@ -127,4 +128,65 @@ func TestSendersTakeTurns(t *testing.T) {
 	}
 	require.Len(t, seen, 3)
 	recv(w.b, 0, 0)
+}
+
+// A table that is replaced while frames flow decides from the next frame on.
+func TestSetRETAWhileFramesFlow(t *testing.T) {
+	w := attachedWire(t, mem.Config{B: mem.EndConfig{Queues: 2}}, pbuf.Config{Small: 512, Buffers: 2048})
+	require.NoError(t, w.a.Start())
+	require.NoError(t, w.b.Start())
+	flow := flowTo(t, w.b, 0)
+	for round := range 4 {
+		want := round % 2
+		entries := make([]uint16, 128)
+		for i := range entries {
+			entries[i] = uint16(want)
+		}
+		table, err := rss.FromEntries(entries)
+		require.NoError(t, err)
+		require.NoError(t, w.b.SetRETA(table))
+		require.Equal(t, table, w.b.Info().RSS.RETA)
+		f := frame(100, flow, uint64(round))
+		hash, queue, err := w.b.ProbeHash(f)
+		require.NoError(t, err)
+		require.Equal(t, want, queue)
+		require.Equal(t, table.Queue(hash), uint16(queue))
+		require.Equal(t, 1, w.a.TxBurst(0, 0, []*pbuf.Pbuf{packet(t, w.pa[0], f)}))
+		var got [4]*pbuf.Pbuf
+		require.Zero(t, w.b.RxBurst(1-want, 0, got[:]))
+		require.Equal(t, 1, w.b.RxBurst(want, 0, got[:]))
+		got[0].Free()
+	}
+	_, _, err := w.a.ProbeHash(frame(100, flow, 0))
+	require.ErrorIs(t, err, port.ErrNotSupported)
+}
+
+// Two queues that send more than a third one takes in a round get even shares of
+// it.
+func TestNoSenderStarves(t *testing.T) {
+	for _, senders := range []int{2, 3} {
+		w := attachedWire(t, mem.Config{Pause: true, A: mem.EndConfig{Queues: senders}}, pbuf.Config{Small: 1024, Buffers: 2048})
+		require.NoError(t, w.a.Start())
+		require.NoError(t, w.b.Start())
+		var got [32]*pbuf.Pbuf
+		taken := make([]int, senders)
+		for range 300 {
+			for q := range senders {
+				for range 32 {
+					p := packet(t, w.pa[q], frame(60, uint16(q), 0))
+					if w.a.TxBurst(q, 0, []*pbuf.Pbuf{p}) == 0 {
+						p.Free()
+						continue
+					}
+					taken[q]++
+				}
+			}
+			for _, p := range got[:w.b.RxBurst(0, 0, got[:])] {
+				p.Free()
+			}
+		}
+		for q := range taken {
+			require.Greater(t, taken[q], 300*32/senders/2, "queue %d of %d", q, senders)
+		}
+	}
 }

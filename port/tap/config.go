@@ -14,9 +14,13 @@
 // and UDP in packets of several datagrams; Info's Caps say what the kernel took.
 // A frame in memory of this machine can't be damaged, so that a checksum that
 // nobody made needs nobody who verifies it: the packet is RxL4CsumGood, and
-// RxL4Partial for whoever sends it on. The kernel picks the receive queue: that on
-// which the flow was last sent, else one by a hash of its own. Info therefore
-// reports no RSS.
+// RxL4Partial for whoever sends it on.
+//
+// With several queues the kernel picks the receive queue as a card with RSS does,
+// by an eBPF program (TUNSETSTEERINGEBPF, Linux 4.16): the Toeplitz hash of the
+// frame looked up in a RETA, both of which Info reports. Where it can't be had,
+// Config.Steering says what happens; the kernel then picks the queue on which the
+// flow was last sent, else one by a hash of its own, and Info reports no RSS.
 //
 // Making a device needs CAP_NET_ADMIN in its namespace, and entering a
 // namespace CAP_SYS_ADMIN. The device goes when the port is closed.
@@ -30,6 +34,7 @@ import (
 
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/port"
+	"github.com/shardstack/shardstack/rss"
 )
 
 // Config describes a TAP device and the kernel's end of it.
@@ -55,6 +60,10 @@ type Config struct {
 	// Up brings the kernel's end up at Start. Default it is left as it is: down,
 	// if the device is new.
 	Up bool
+	// Steering says how the kernel picks the receive queue. Default SteerAuto.
+	Steering Steering
+	// RSSKey of SteerAuto and SteerEBPF. Default rss.DefaultKey.
+	RSSKey rss.Key
 	// QueueLen is how many frames wait in the kernel for each of the port's
 	// queues; it drops more. Default what the kernel chooses, 500 or 1000.
 	QueueLen int
@@ -68,6 +77,19 @@ type Config struct {
 	// matches port.ErrNotSupported if the kernel can't (Linux 6.2 can).
 	UDPLRO bool
 }
+
+// Steering says how the kernel picks the queue of a frame.
+type Steering uint8
+
+const (
+	// SteerAuto is SteerEBPF with more than one queue and a kernel that can,
+	// else SteerKernel; Port.SteeringError tells why not.
+	SteerAuto Steering = iota
+	// SteerEBPF hashes as RSS does; New fails if the kernel can't.
+	SteerEBPF
+	// SteerKernel leaves it to the kernel.
+	SteerKernel
+)
 
 // Limits and defaults of Config.
 const (
@@ -96,6 +118,10 @@ func (c Config) Validate() error {
 		return bad("%d queues, not 1 to %d", c.Queues, MaxQueues)
 	case c.MTU < MinMTU || c.MTU > MaxMTU:
 		return bad("MTU %d is not in [%d, %d]", c.MTU, MinMTU, MaxMTU)
+	case c.Steering > SteerKernel:
+		return bad("steering %d", c.Steering)
+	case c.Steering == SteerKernel && !c.RSSKey.IsZero():
+		return bad("an RSS key, and the kernel steers")
 	case c.QueueLen < 0 || c.QueueLen > maxQueueLen:
 		return bad("QueueLen %d is not in [0, %d]", c.QueueLen, maxQueueLen)
 	case c.MAC.IsMulticast() || c.KernelMAC.IsMulticast():

@@ -87,6 +87,9 @@ func (p *Port) create() error {
 	if p.link, err = p.nl.LinkByName(p.cfg.Name); err != nil {
 		return fmt.Errorf("find device: %w", err)
 	}
+	if err := p.steer(); err != nil {
+		return err
+	}
 	return p.configure()
 }
 

@@ -21,15 +21,21 @@ type Port struct {
 	queues    []*queue
 	vnet      bool         // frames have virtio headers
 	caps      offload.Caps // what the kernel took
+	steerErr  error        // why rss is nil
 
-	mu    sync.Mutex // serialises Attach, Start, Close and Link
+	mu    sync.Mutex // serialises Attach, Start, Close, Link and the steerer
+	rss   *steerer   // nil: the kernel steers in its own way
 	state state
 	ctl   int             // socket in the namespace, for the state of the link
 	nl    *netlink.Handle // and to bring it up
 	link  netlink.Link
 }
 
-var _ port.Port = (*Port)(nil)
+var (
+	_ port.Port       = (*Port)(nil)
+	_ port.RETASetter = (*Port)(nil)
+	_ port.HashProber = (*Port)(nil)
+)
 
 // state says where in its life a port is.
 type state uint8
@@ -57,10 +63,16 @@ func New(cfg Config) (*Port, error) {
 // Info describes the port. Without virtio headers MultiSeg is all that it has of
 // offloads.
 func (p *Port) Info() port.Info {
-	return port.Info{
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	info := port.Info{
 		Name: p.cfg.Name, Queues: len(p.queues), MTU: p.cfg.MTU, MAC: p.cfg.MAC,
 		Caps: p.caps,
 	}
+	if p.rss != nil {
+		info.RSS = port.RSS{Key: p.rss.key, RETA: p.rss.reta}
+	}
+	return info
 }
 
 // KernelMAC is the MAC of the kernel's end.
@@ -136,6 +148,10 @@ func (p *Port) release() error {
 	var errs []error
 	for _, q := range p.queues {
 		errs = append(errs, q.close())
+	}
+	if p.rss != nil {
+		errs = append(errs, p.rss.close())
+		p.rss = nil
 	}
 	if p.ctl >= 0 {
 		errs = append(errs, unix.Close(p.ctl))

@@ -130,7 +130,7 @@ func TestInfoAndKernelsEnd(t *testing.T) {
 	mac, kernel := header.MAC{2, 1, 1, 1, 1, 1}, header.MAC{2, 2, 2, 2, 2, 2}
 	ns := testenv.Netns(t)
 	p, _ := newTap(t, tap.Config{
-		Name: "lab%d", Netns: ns, Queues: 2, MTU: 1400, NoVnetHdr: true, MAC: mac, KernelMAC: kernel, QueueLen: 77,
+		Name: "lab%d", Netns: ns, Queues: 2, MTU: 1400, NoVnetHdr: true, Steering: tap.SteerKernel, MAC: mac, KernelMAC: kernel, QueueLen: 77,
 		Addrs: []netip.Prefix{kernelNet, netip.MustParsePrefix("2001:db8::1/64")},
 	}, pbuf.Config{})
 	require.Equal(t, port.Info{Name: "lab0", Queues: 2, MTU: 1400, MAC: mac, Caps: offload.MultiSeg}, p.Info())

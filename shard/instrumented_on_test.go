@@ -1,0 +1,5 @@
+//go:build race || pbufdebug
+
+package shard
+
+const instrumented = true
