@@ -2,6 +2,7 @@ package stack
 
 import (
 	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 )
 
@@ -35,13 +36,22 @@ func (s *Stack) ip4Forward(nif *Netif, p *pbuf.Pbuf) {
 		s.ip4Bad(p, DropIPTTL)
 		return
 	}
-	if p.TotLen() > pt.nif.mtu && h.DontFragment() { // RFC 1191 4
+	if forwardLen(p) > pt.nif.mtu && h.DontFragment() { // RFC 1191 4
 		s.icmpError(nif, p, header.ICMPv4DstUnreachable, header.ICMPv4FragNeeded, uint32(pt.nif.mtu))
 		s.stats.IP.FragFails++
 		s.drop(p, DropIPNeedsFrag)
 		return
 	}
 	s.ip4ForwardTo(pt, p)
+}
+
+// forwardLen is the length of a packet on the link that it leaves by: of several
+// that the port has joined, that of one.
+func forwardLen(p *pbuf.Pbuf) int {
+	if p.Flags&pbuf.RxLRO != 0 {
+		return min(p.TotLen(), int(p.L3Len)+int(p.L4Len)+int(p.SegSize))
+	}
+	return p.TotLen()
 }
 
 // ip4ForwardTo sends a packet on its way.
@@ -58,8 +68,12 @@ func (s *Stack) ip4ForwardTo(pt path, p *pbuf.Pbuf) {
 	h := (*header.IPv4)(p.Payload())
 	h.DecTTL()
 	s.stats.IP.ForwDatagrams++
-	p.Flags = flagForwarded
-	if p.TotLen() > pt.nif.mtu {
+	// What the port has joined, or left without a final checksum, is cut and
+	// summed on its way out.
+	p.L2Len = 0
+	offload.Forward(p, h.Protocol())
+	p.Flags |= flagForwarded
+	if p.Flags&(pbuf.TxTSO|pbuf.TxUSO) == 0 && p.TotLen() > pt.nif.mtu {
 		_ = s.ip4Fragment(n, p)
 		return
 	}

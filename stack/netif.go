@@ -46,6 +46,10 @@ func (c *NetifConfig) Validate() error {
 	return nil
 }
 
+// maxCut is how many frames a packet may be cut into: 64 KiB in datagrams of
+// 512 bytes, or in segments of any usual size.
+const maxCut = 128
+
 // txBurst is how many frames are collected before the port is called.
 const txBurst = 64
 
@@ -71,6 +75,10 @@ type Netif struct {
 	output   func(ps []*pbuf.Pbuf) int
 	name     string
 	stats    LinkStats
+
+	// For what the port can't cut itself.
+	segmenter offload.Segmenter
+	cut       [maxCut]*pbuf.Pbuf
 }
 
 // ifAddr is an address of an interface with the network it is on.
@@ -241,9 +249,39 @@ func (nif *Netif) enqueue(p *pbuf.Pbuf) {
 		nif.s.drop(p, DropTxQueueFull)
 		return
 	}
+	if p.Flags&(pbuf.TxTSO|pbuf.TxUSO) != 0 && offload.MustCut(p, nif.caps) {
+		nif.enqueueCut(p)
+		return
+	}
 	if p.Flags&(pbuf.TxIPCsum|pbuf.TxTCPCsum|pbuf.TxUDPCsum) != 0 {
 		offload.FinishTx(p, nif.caps)
 	}
+	nif.push(p)
+}
+
+// enqueueCut queues the frames that a packet is to be cut into, all or none. It
+// owns p.
+func (nif *Netif) enqueueCut(p *pbuf.Pbuf) {
+	n, ok := nif.segmenter.Segment(p, nif.caps, nif.cut[:])
+	why := DropNoBuf
+	if ok && len(nif.txq)+n > nif.txMax {
+		ok, why = false, DropTxQueueFull
+		for _, f := range nif.cut[:n] {
+			f.Free()
+		}
+	}
+	if !ok {
+		nif.s.drop(p, why)
+		return
+	}
+	p.Free()
+	for _, f := range nif.cut[:n] {
+		nif.push(f)
+	}
+}
+
+// push appends a frame that is ready for the port; there is room in txq.
+func (nif *Netif) push(p *pbuf.Pbuf) {
 	n := uint64(p.TotLen())
 	nif.stats.OutFrames++
 	nif.stats.OutOctets += n

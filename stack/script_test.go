@@ -403,7 +403,7 @@ func (sc *script) in(args []string) {
 	h.Encode(&f)
 	copy(l4[header.TCPLen:], opts[:n])
 	h.SetChecksum(^header.Checksum(l4, header.PseudoHeader(src, dst, header.ProtoTCP, uint32(len(l4)))))
-	p := sc.pool.Alloc(pbuf.LayerRaw, len(b), pbuf.KindRAM)
+	p := sc.pool.Alloc(pbuf.LayerRaw, len(b), pbuf.KindPool)
 	require.NoError(sc.t, p.Take(b))
 	sc.s.Input(sc.nif, sc.now, []*pbuf.Pbuf{p})
 }

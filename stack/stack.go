@@ -237,7 +237,7 @@ func (s *Stack) scarce(n int) bool {
 // must not take more: the acknowledgements that would free some could not be
 // received any more.
 func (s *Stack) starved() bool {
-	return s.pool.Avail(pbuf.ClassStandard) <= s.pool.Cap(pbuf.ClassStandard)/starveShare
+	return s.pool.Avail(pbuf.ClassStandard) < s.pool.Cap(pbuf.ClassStandard)/starveShare
 }
 
 // crowded reports whether small data had better not keep the standard buffer

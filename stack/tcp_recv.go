@@ -109,7 +109,8 @@ func (t *TCP) deliver(p *pbuf.Pbuf, n uint32) bool {
 	t.rcvWnd -= n
 	s.stats.TCP.InOctets += uint64(n)
 	t.ackPending++
-	if t.ackPending >= 2 || s.cfg.TCP.DelayedAck < 0 {
+	// Of segments that the port has joined each counts (RFC 5681 4.2).
+	if t.ackPending >= 2 || p.Flags&pbuf.RxLRO != 0 && n > uint32(p.SegSize) || s.cfg.TCP.DelayedAck < 0 {
 		t.flags |= tfAckNow
 	}
 	return t.giveToUser(p)
