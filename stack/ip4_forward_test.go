@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
@@ -246,4 +247,29 @@ func TestForward_TableFull(t *testing.T) {
 	r.cfg.ARP.Size = r.arp.n
 	r.in(ipv4{dst: netip.MustParseAddr("203.0.113.50")}.udp(1, 2, nil))
 	r.dropped(DropNeighborTableFull, 1)
+}
+
+// TestForward_JoinedSegmentsAreCutAgain: what a port has joined, its checksum not
+// final, leaves as the segments it came as, whose sums the test's parser checks.
+func TestForward_JoinedSegmentsAreCutAgain(t *testing.T) {
+	r := newRouter(t, 1000, Hooks{})
+	const mss, n = 800, 2000
+	f := header.TCPFields{SrcPort: 1, DstPort: 2, Seq: 7, Flags: header.TCPAck | header.TCPPsh, Window: 100}
+	p := r.packet(ipv4{dst: beyondIP, ttl: 7, dont: true}.tcp(f, nil, pattern(n)))
+	var sum [2]byte
+	binary.BigEndian.PutUint16(sum[:], header.PseudoHeader(header.FromNetip(peerIP), header.FromNetip(beyondIP), header.ProtoTCP, header.TCPLen+n))
+	require.NoError(t, p.TakeAt(sum[:], header.EthernetLen+header.IPv4Len+16))
+	p.Flags |= pbuf.RxLRO | pbuf.RxL4CsumGood | pbuf.RxL4Partial
+	p.SegSize, p.L2Len, p.L3Len, p.L4Len = mss, header.EthernetLen, header.IPv4Len, header.TCPLen
+	r.inPackets(p)
+	fs := r.out()
+	require.Len(t, fs, 3)
+	var data []byte
+	for i, f := range fs {
+		require.Equal(t, header.Seq(7+i*mss), f.tcp.Seq())
+		require.Equal(t, i == 2, f.tcp.Flags()&header.TCPPsh != 0)
+		require.Equal(t, uint8(6), f.ip.TTL())
+		data = append(data, f.body...)
+	}
+	require.Equal(t, pattern(n), data)
 }
