@@ -24,6 +24,12 @@ func (g *Group) Table(i int) rss.RETA { return g.steer[i].Load().table }
 // port is told if it can be (port.RETASetter); else packets that it delivers by
 // the old table are handed over.
 //
+// A limit: the new owner of a bucket does not know which ports of it the former
+// owner still uses for outgoing connections. If it opens one to the same remote
+// address and port meanwhile, it may choose a port that is taken, and one of the
+// two connections breaks. Change the table of a group that opens connections
+// when few of them are open to the same place, or none that matters.
+//
 // ErrConfig: the size is not that of Table, or an entry names no shard.
 // ErrBusy: buckets have moved so often, and so many shards still have flows of
 // them, that packets can't be forwarded any more. ErrStopped. After an error

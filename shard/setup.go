@@ -151,6 +151,8 @@ func (g *Group) newShard(id, core int) (*Shard, error) {
 	}
 	sc := g.cfg.Stack
 	sc.Pool, sc.Hasher = s.pool, g.hasher
+	// A tuple may move from shard to shard (Resteer): its secrets are the group's.
+	def(&sc.FlowSecret, deriveSeed(sc.Seed, -1))
 	sc.Seed = deriveSeed(sc.Seed, id)
 	s.setHooks(&sc.Hooks)
 	if s.stack, err = stack.New(sc); err != nil {
@@ -159,7 +161,7 @@ func (g *Group) newShard(id, core int) (*Shard, error) {
 	return s, nil
 }
 
-// deriveSeed gives each shard secrets of its own.
+// deriveSeed gives each shard secrets of its own, and the group (-1) one.
 func deriveSeed(seed [32]byte, id int) [32]byte {
 	return sha256.Sum256(append(append([]byte("shard"), byte(id)), seed[:]...))
 }

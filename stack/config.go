@@ -18,6 +18,11 @@ type Config struct {
 	// repeatable. Nil: fresh secrets from the operating system are the
 	// caller's to give; a zero Seed is accepted only in tests.
 	Seed [32]byte
+	// FlowSecret is the secret of initial sequence numbers, timestamp offsets
+	// and the order of ports. Stacks that may have the same tuple one after the
+	// other share it, as the numbers of a tuple must go on from its last
+	// incarnation's (RFC 6528 3, RFC 7323 5.5). Zero: Seed.
+	FlowSecret [32]byte
 	// Hasher computes flow hashes for packets whose port gave none. It must
 	// hold the same key as the ports. Nil: rss.DefaultKey.
 	Hasher *rss.Hasher
@@ -115,6 +120,7 @@ func def[T comparable](v *T, d T) {
 }
 
 func (c *Config) setDefaults() {
+	def(&c.FlowSecret, c.Seed)
 	def(&c.TTL, 64)
 	def(&c.ARP.MaxAge, 5*time.Minute)
 	def(&c.ARP.QueueLen, 64)

@@ -32,7 +32,7 @@ func (s *Stack) tcpInit() {
 	ts.flows.init()
 	ts.wheel.init()
 	for i := range ts.isnKey {
-		ts.isnKey[i] = binary.LittleEndian.Uint64(s.cfg.Seed[i*8:])
+		ts.isnKey[i] = binary.LittleEndian.Uint64(s.cfg.FlowSecret[i*8:])
 	}
 	// RFC 7323 2.3: the least shift that lets 16 bits carry the whole buffer.
 	if !s.cfg.TCP.NoWindowScale {
