@@ -5,8 +5,8 @@ import "unsafe"
 // PCBs are allocated in chunks, once there are many in slabs of chunks.
 const (
 	pcbChunk  = 256
-	slabFrom  = 16 // chunks that are allocated one by one
-	slabSize  = 64 // chunks of a slab: 6 MiB
+	slabFrom  = 64 // chunks that are allocated one by one
+	slabSize  = 32 // chunks of a slab: 3 MiB
 	slabBytes = slabSize * pcbChunk * unsafe.Sizeof(TCP{})
 )
 

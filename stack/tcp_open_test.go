@@ -261,6 +261,22 @@ func TestTCPOpen_RFC6528_ISNsDifferByTupleAndTime(t *testing.T) {
 	require.Equal(t, uint32(1<<20), isn(1, 4096<<20).Sub(a), "the clock ticks every 4096 ns")
 }
 
+// TestTCPOpen_RFC6528_3_ASharedSecretKeepsATuplesSequence: stacks that may have a
+// tuple one after the other number it alike, whatever else is random in them.
+func TestTCPOpen_RFC6528_3_ASharedSecretKeepsATuplesSequence(t *testing.T) {
+	numbers := func(seed, secret byte) [2]uint32 {
+		var cfg Config
+		cfg.Seed[0], cfg.FlowSecret[0] = seed, secret
+		sc := newScript(t, cfg)
+		a := header.FromNetip(userIP)
+		isn, offset := sc.s.flowSecrets(a, 1, header.FromNetip(peerIP), 2)
+		return [2]uint32{isn, offset}
+	}
+	require.Equal(t, numbers(1, 9), numbers(2, 9))
+	require.NotEqual(t, numbers(1, 9), numbers(1, 8))
+	require.Equal(t, numbers(9, 0), numbers(1, 9), "the seed is the secret by default")
+}
+
 func TestTCPOpen_RFC6056_PortsVaryAndNeverCollide(t *testing.T) {
 	var cfg Config
 	cfg.TCP.PortMin, cfg.TCP.PortMax = 40000, 40099

@@ -5,8 +5,8 @@ import (
 	"github.com/shardstack/shardstack/ring"
 )
 
-// handOver measures ring.SPSC as dpdkring does rte_ring. A batch of rte_ring's
-// goes over whole or not at all, one of SPSC's as far as there is room.
+// handOver measures ring.SPSC as dpdkring does rte_ring: a batch goes over whole
+// or not at all.
 func handOver(s *work.Spec) (float64, error) {
 	r, err := ring.NewSPSC[uintptr](work.RingSlots)
 	if err != nil {
@@ -16,13 +16,17 @@ func handOver(s *work.Spec) (float64, error) {
 		func(n uint64) {
 			b := make([]uintptr, s.Size)
 			for n > 0 {
-				n -= uint64(r.PushBatch(b))
+				if r.PushBulk(b) {
+					n -= uint64(len(b))
+				}
 			}
 		},
 		func(n uint64) {
 			b := make([]uintptr, s.Size)
 			for n > 0 {
-				n -= uint64(r.PopBatch(b))
+				if r.PopBulk(b) {
+					n -= uint64(len(b))
+				}
 			}
 		},
 	)
