@@ -172,6 +172,7 @@ func TestStateErrors(t *testing.T) {
 func TestStopRunsHooksInOrder(t *testing.T) {
 	var order []string
 	cfg := config(1)
+	cfg.OwnThread = true // a goroutine moves from thread to thread
 	cfg.Init = func(s *Shard) error {
 		tid := unix.Gettid()
 		s.OnStop(func() {
