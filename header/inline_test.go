@@ -13,7 +13,7 @@ import (
 
 // checkedFiles are those whose functions are accessors and gates of fixed
 // headers: nothing in them needs a bounds check.
-var checkedFiles = regexp.MustCompile(`(?m)^\./(addr|arp|ethernet|vlan|ipv4|ipv6|icmpv4|icmpv6|seq|tcp|tcp4|udp|udp4|checksum_generic)\.go:.*Found Is.*$`)
+var checkedFiles = regexp.MustCompile(`(?m)^\./(addr|arp|ethernet|vlan|ipv4|ipv6|icmpv4|icmpv6|seq|tcp|tcp4|plain4|udp|udp4|checksum_generic)\.go:.*Found Is.*$`)
 
 // allowedChecks are the exceptions, as the compiler's lines say them.
 var allowedChecks = regexp.MustCompile(`ethernet\.go:\d+`) // MAC.String: a table
@@ -31,7 +31,7 @@ var mustInline = []string{
 	"(*TCP).Window", "(*TCP).Checksum", "(*TCP).SetSeq", "(*TCP).SetAck", "(*TCP).SetWindow", "(*TCP).SetChecksum",
 	"Seq.Less", "Seq.LessEq", "Seq.Greater", "Seq.GreaterEq", "Seq.InRange", "Seq.InWindow", "Seq.Add", "Seq.Sub",
 	"Addr.Is4", "Addr.Uint32", "Addr.IsMulticast", "Addr.IsUnspecified", "AddrFrom4Uint", "AddrFrom16", "FromNetip",
-	"(*TCP4).DstMAC", "(*TCP4).Src", "(*TCP4).Dst", "(*TCP4).PseudoSum", "TimestampSum",
+	"(*Plain4).DstMAC", "(*Plain4).Src", "(*Plain4).Dst", "(*Plain4).PseudoSum", "(*TCP4).Plain", "(*UDP4).Plain", "TimestampSum",
 	"MAC.IsMulticast", "MAC.IsBroadcast",
 	"CombineChecksum", "ChecksumOdd", "PseudoHeader4", "UpdateChecksum16", "UpdateChecksum32", "UDPChecksum", "fold",
 }

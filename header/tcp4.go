@@ -15,20 +15,11 @@ const TCP4Len = EthernetLen + IPv4Len + TCPLen
 // what goes through it field by field costs several times as much.
 type TCP4 [TCP4Len]byte
 
-// Words of plain headers and what they have to be.
-const (
-	// EtherType IPv4, version 4, header of 20 bytes, at offset 12 with any TOS.
-	plainKind     = uint32(EtherTypeIPv4)<<16 | 0x45<<8
-	plainKindMask = 0xffffff00
-	// Offset and MF 0, any TTL, and the protocol, at offset 20.
-	plainWholeMask = uint32(ipv4MF|ipv4OffsetMask)<<16 | 0xff
-)
-
 // ParseTCP4 is the gates of Ethernet, IPv4 and TCP in one, for frames that are
 // plain: no tag, no IP options, no fragment, TCP, and all lengths right. total is
 // the IPv4 total length, hdrLen that of the TCP header, both in bytes. ok is
 // false for all others, good or bad: those go through the gates one by one.
-// Checksums are left to SumIPv4 and PseudoSum.
+// Checksums are left to Plain4's.
 func ParseTCP4(b []byte) (h *TCP4, total, hdrLen int, ok bool) {
 	if len(b) < TCP4Len {
 		return nil, 0, 0, false
@@ -42,46 +33,11 @@ func ParseTCP4(b []byte) (h *TCP4, total, hdrLen int, ok bool) {
 	return h, total, hdrLen, bad == 0
 }
 
-// DstMAC returns the destination MAC as a number, to compare with MAC.Uint64.
-func (h *TCP4) DstMAC() uint64 { return binary.BigEndian.Uint64(h[0:8]) >> 16 }
-
-// Uint64 returns the address as a number of 48 bits, m[0] the highest byte.
-func (m MAC) Uint64() uint64 {
-	return uint64(m[0])<<40 | uint64(m[1])<<32 | uint64(binary.BigEndian.Uint32(m[2:6]))
-}
-
-// Src and Dst return the IPv4 addresses as Addr.Uint32 gives them.
-func (h *TCP4) Src() uint32 { return binary.BigEndian.Uint32(h[26:30]) }
-func (h *TCP4) Dst() uint32 { return binary.BigEndian.Uint32(h[30:34]) }
+// Plain returns the view of the Ethernet and the IPv4 header.
+func (h *TCP4) Plain() *Plain4 { return (*Plain4)(h[:Plain4Len]) }
 
 // TCP returns the view of the TCP header.
 func (h *TCP4) TCP() *TCP { return (*TCP)(h[34:54]) }
-
-// SumIPv4 returns the ones-complement sum of the IPv4 header: 0xffff if its
-// checksum is right (RFC 1071).
-func (h *TCP4) SumIPv4() uint16 {
-	return sum20(binary.BigEndian.Uint64(h[14:22]), binary.BigEndian.Uint64(h[22:30]), binary.BigEndian.Uint32(h[30:34]))
-}
-
-// PseudoSum returns the sum of the pseudo-header of a segment of n bytes, TCP
-// header included (RFC 9293 3.1).
-func (h *TCP4) PseudoSum(n int) uint16 {
-	a := binary.BigEndian.Uint64(h[26:34])
-	return fold(a>>32 + a&0xffffffff + uint64(ProtoTCP) + uint64(n))
-}
-
-// Link is the Ethernet header in front of IPv4 packets to one neighbour, ready
-// to be written as two words.
-type Link struct {
-	w0 uint64 // destination, first two bytes of the source
-	w1 uint64 // in the upper 48 bits: the rest of the source, the EtherType
-}
-
-// MakeLink makes the Link of frames from src to dst.
-func MakeLink(dst, src MAC) Link {
-	s := src.Uint64()
-	return Link{w0: dst.Uint64()<<16 | s>>32, w1: s<<32 | uint64(EtherTypeIPv4)<<16}
-}
 
 // TCP4Fields is what varies in the headers of a plain segment.
 type TCP4Fields struct {

@@ -15,7 +15,7 @@ type UDP4 [UDP4Len]byte
 // plain: no tag, no IP options, no fragment, UDP, and all lengths right. total is
 // the IPv4 total length, n the UDP length, both in bytes; n may be less than
 // what IP carries (RFC 768). ok is false for all others, good or bad: those go
-// through the gates one by one. Checksums are left to SumIPv4 and PseudoSum.
+// through the gates one by one. Checksums are left to Plain4's.
 func ParseUDP4(b []byte) (h *UDP4, total, n int, ok bool) {
 	if len(b) < UDP4Len {
 		return nil, 0, 0, false
@@ -28,35 +28,14 @@ func ParseUDP4(b []byte) (h *UDP4, total, n int, ok bool) {
 	return h, total, n, bad == 0
 }
 
-// DstMAC returns the destination MAC as a number, to compare with MAC.Uint64.
-func (h *UDP4) DstMAC() uint64 { return binary.BigEndian.Uint64(h[0:8]) >> 16 }
-
-// Protocol returns the byte of the protocol, which need not be UDP if this is a
-// view of a frame that did not pass ParseUDP4.
-func (h *UDP4) Protocol() Protocol { return Protocol(h[23]) }
-
-// Src and Dst return the IPv4 addresses as Addr.Uint32 gives them.
-func (h *UDP4) Src() uint32 { return binary.BigEndian.Uint32(h[26:30]) }
-func (h *UDP4) Dst() uint32 { return binary.BigEndian.Uint32(h[30:34]) }
+// Plain returns the view of the Ethernet and the IPv4 header.
+func (h *UDP4) Plain() *Plain4 { return (*Plain4)(h[:Plain4Len]) }
 
 // Ports returns both ports as one number, source in the high half.
 func (h *UDP4) Ports() uint32 { return binary.BigEndian.Uint32(h[34:38]) }
 
 // Checksum returns the UDP checksum field; 0 = the sender computed none.
 func (h *UDP4) Checksum() uint16 { return binary.BigEndian.Uint16(h[40:42]) }
-
-// SumIPv4 returns the ones-complement sum of the IPv4 header: 0xffff if its
-// checksum is right (RFC 1071).
-func (h *UDP4) SumIPv4() uint16 {
-	return sum20(binary.BigEndian.Uint64(h[14:22]), binary.BigEndian.Uint64(h[22:30]), binary.BigEndian.Uint32(h[30:34]))
-}
-
-// PseudoSum returns the sum of the pseudo-header of a datagram of n bytes, UDP
-// header included (RFC 768).
-func (h *UDP4) PseudoSum(n int) uint16 {
-	a := binary.BigEndian.Uint64(h[26:34])
-	return fold(a>>32 + a&0xffffffff + uint64(ProtoUDP) + uint64(n))
-}
 
 // UDP4Fields is what varies in the headers of a plain datagram.
 type UDP4Fields struct {

@@ -66,12 +66,12 @@ func TestUDP4ReadsWhatWasWritten(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, len(b)-EthernetLen, total)
 		require.Equal(t, int(f.Len), n)
-		require.Equal(t, (*Ethernet)(b).Dst().Uint64(), h.DstMAC())
-		require.Equal(t, []uint32{f.Src, f.Dst, f.Ports}, []uint32{h.Src(), h.Dst(), h.Ports()})
-		require.Equal(t, uint16(0xffff), h.SumIPv4())
-		require.Equal(t, uint16(0xffff), Checksum(b[34:34+n], h.PseudoSum(n)))
+		require.Equal(t, (*Ethernet)(b).Dst().Uint64(), h.Plain().DstMAC())
+		require.Equal(t, []uint32{f.Src, f.Dst, f.Ports}, []uint32{h.Plain().Src(), h.Plain().Dst(), h.Ports()})
+		require.Equal(t, uint16(0xffff), h.Plain().SumIPv4())
+		require.Equal(t, uint16(0xffff), Checksum(b[34:34+n], h.Plain().PseudoSum(n)))
 		b[14+r.IntN(20)] ^= 1 << r.IntN(8)
-		require.NotEqual(t, uint16(0xffff), (*UDP4)(b).SumIPv4())
+		require.NotEqual(t, uint16(0xffff), (*Plain4)(b).SumIPv4())
 	}
 }
 
@@ -116,7 +116,7 @@ func FuzzUDP4(f *testing.F) {
 		require.Equal(t, []int{IPv4Len, total}, []int{hdr, all})
 		require.Equal(t, ProtoUDP, ip.Protocol())
 		require.False(t, ip.IsFragment())
-		require.Equal(t, ip.VerifyChecksum(b[14:34]), h.SumIPv4() == 0xffff)
+		require.Equal(t, ip.VerifyChecksum(b[14:34]), h.Plain().SumIPv4() == 0xffff)
 		_, length, fault := ParseUDP(b[34 : EthernetLen+total])
 		require.Equal(t, OK, fault)
 		require.Equal(t, n, length)

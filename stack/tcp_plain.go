@@ -34,7 +34,7 @@ func (s *Stack) plainInput(nif *Netif, p *pbuf.Pbuf) bool {
 	if len(b) < header.UDP4Len || len(b) != p.TotLen() || p.Flags&rxNotPlain != 0 {
 		return false
 	}
-	switch (*header.UDP4)(b).Protocol() {
+	switch (*header.Plain4)(b).Protocol() {
 	case header.ProtoTCP:
 		return s.plainTCP(nif, p, b)
 	case header.ProtoUDP:
@@ -56,15 +56,19 @@ func (s *Stack) plainEnds(nif *Netif, src, dst header.Addr) bool {
 // was done, p is the caller's.
 func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	h, total, hdr, ok := header.ParseTCP4(b)
-	if !ok || h.DstMAC() != nif.mac48 {
+	if !ok {
+		return false
+	}
+	ip := h.Plain()
+	if ip.DstMAC() != nif.mac48 {
 		return false
 	}
 	in := &s.tcp.in
-	in.src, in.dst = header.AddrFrom4Uint(h.Src()), header.AddrFrom4Uint(h.Dst())
+	in.src, in.dst = header.AddrFrom4Uint(ip.Src()), header.AddrFrom4Uint(ip.Dst())
 	in.take(h.TCP(), hdr, total-header.IPv4Len)
 	hash := p.Hash
 	if p.Flags&pbuf.RxHash == 0 {
-		hash = s.hasher.Hash4(h.Src(), h.Dst(), in.sport, in.dport)
+		hash = s.hasher.Hash4(ip.Src(), ip.Dst(), in.sport, in.dport)
 	}
 	t := s.lookup(in.dst, in.src, in.dport, in.sport, hash)
 	if t == nil {
@@ -75,11 +79,11 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 			return false
 		}
 	}
-	if p.Flags&pbuf.RxIPCsumGood == 0 && h.SumIPv4() != 0xffff {
+	if p.Flags&pbuf.RxIPCsumGood == 0 && ip.SumIPv4() != 0xffff {
 		return false
 	}
 	l4 := b[header.EthernetLen+header.IPv4Len : header.EthernetLen+total]
-	if p.Flags&pbuf.RxL4CsumGood == 0 && header.Checksum(l4, h.PseudoSum(len(l4))) != 0xffff {
+	if p.Flags&pbuf.RxL4CsumGood == 0 && header.Checksum(l4, ip.PseudoSum(len(l4))) != 0xffff {
 		return false
 	}
 	s.stats.IP.InReceives++

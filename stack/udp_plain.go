@@ -16,19 +16,23 @@ import (
 // was done, p is the caller's.
 func (s *Stack) plainUDP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	h, _, n, ok := header.ParseUDP4(b)
-	if !ok || h.DstMAC() != nif.mac48 {
+	if !ok {
 		return false
 	}
-	src, dst := header.AddrFrom4Uint(h.Src()), header.AddrFrom4Uint(h.Dst())
+	ip := h.Plain()
+	if ip.DstMAC() != nif.mac48 {
+		return false
+	}
+	src, dst := header.AddrFrom4Uint(ip.Src()), header.AddrFrom4Uint(ip.Dst())
 	if !s.plainEnds(nif, src, dst) {
 		return false
 	}
-	if p.Flags&pbuf.RxIPCsumGood == 0 && h.SumIPv4() != 0xffff {
+	if p.Flags&pbuf.RxIPCsumGood == 0 && ip.SumIPv4() != 0xffff {
 		return false
 	}
 	l4 := b[header.EthernetLen+header.IPv4Len : header.EthernetLen+header.IPv4Len+n]
 	// RFC 768: 0 means that the sender did not compute it (RFC 1122 4.1.3.4).
-	if p.Flags&pbuf.RxL4CsumGood == 0 && h.Checksum() != 0 && header.Checksum(l4, h.PseudoSum(n)) != 0xffff {
+	if p.Flags&pbuf.RxL4CsumGood == 0 && h.Checksum() != 0 && header.Checksum(l4, ip.PseudoSum(n)) != 0xffff {
 		return false
 	}
 	u := s.udpLookup(nif, src, dst, h.Ports(), false)
