@@ -143,16 +143,16 @@ func TestChurn(t *testing.T) {
 		}
 		return errors.Join(ask(c.client, a.String()+":80", 500), c.groups[1].DelAddr(0, p))
 	})
-	// Only where connections are accepted: see Group.Resteer for what may happen
-	// to those that are opened.
-	rng := rand.New(rand.NewPCG(1, 7))
-	c.loop(tables, func(i int) error {
-		time.Sleep(3 * time.Millisecond)
-		if err := resteer(c.groups[1], rng, i); !errors.Is(err, shard.ErrBusy) {
-			return err
-		}
-		return nil
-	})
+	for i, g := range c.groups {
+		rng := rand.New(rand.NewPCG(uint64(i), 7))
+		c.loop(tables, func(i int) error {
+			time.Sleep(3 * time.Millisecond)
+			if err := resteer(g, rng, i); !errors.Is(err, shard.ErrBusy) {
+				return err
+			}
+			return nil
+		})
+	}
 	c.loop(statistics, func(int) error {
 		time.Sleep(time.Millisecond)
 		for _, g := range c.groups {

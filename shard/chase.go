@@ -21,9 +21,10 @@ import (
 
 // moved says where else than in the table flows may live.
 type moved struct {
-	former [][]uint8 // by bucket: who had it and may have flows of it, the latest first
-	next   rss.RETA  // the table that is about to come; without entries: none is
-	fresh  bool      // some shards may not follow the table yet
+	former [][]uint8  // by bucket: who had it and may have flows of it, the latest first
+	taken  []takenSet // by bucket: flows at former owners whose ports are not ours to choose
+	next   rss.RETA   // the table that is about to come; without entries: none is
+	fresh  bool       // some shards may not follow the table yet
 }
 
 // maxFormer is how many former owners a bucket may have.
@@ -135,6 +136,7 @@ func (st *steering) withNext(next rss.RETA) (t *steering, ok bool) {
 	m := &moved{next: next, fresh: true, former: make([][]uint8, st.table.Size())}
 	if st.moved != nil {
 		copy(m.former, st.moved.former)
+		m.taken = st.moved.taken
 	}
 	for b := range m.former {
 		old, now := st.table.Queue(uint32(b)), next.Queue(uint32(b))
@@ -189,12 +191,15 @@ func (st *steering) without(id uint8, done []bool, own bool) *steering {
 	}
 	t := *st
 	m := *st.moved
-	m.former = slices.Clone(m.former)
+	m.former, m.taken = slices.Clone(m.former), slices.Clone(m.taken)
 	left := m.fresh
 	for b, list := range m.former {
 		if i := slices.Index(list, id); i >= 0 && done[b] {
 			list = slices.Delete(slices.Clone(list), i, i+1)
 			m.former[b] = list
+		}
+		if len(list) == 0 && len(m.taken) != 0 {
+			m.taken[b] = nil
 		}
 		left = left || len(list) != 0
 	}

@@ -27,6 +27,9 @@ func (s *Shard) setHooks(h *stack.Hooks) {
 	if h.UDPPort == nil {
 		h.UDPPort = s.ownPort
 	}
+	if h.PortTaken == nil {
+		h.PortTaken = s.portTaken
+	}
 	if h.PingID == nil {
 		h.PingID = s.ownPingID
 	}
@@ -38,12 +41,18 @@ func (s *Shard) setHooks(h *stack.Hooks) {
 // many reports whether the group has, or will have, more than one shard.
 func (g *Group) many() bool { return len(g.steer) > 0 && g.steer[0].Load().shards > 1 }
 
+// portRange is the range of ephemeral ports.
+func portRange(cfg *stack.TCPConfig) (lo, hi uint16) {
+	lo, hi = cfg.PortMin, cfg.PortMax
+	def(&lo, 32768)
+	def(&hi, 65535)
+	return lo, hi
+}
+
 // newSolver makes the solver for the ephemeral ports of shard id; nil if none
 // leads to it.
 func newSolver(st *steering, id int, cfg *stack.TCPConfig) (*rss.Solver, error) {
-	lo, hi := cfg.PortMin, cfg.PortMax
-	def(&lo, 32768)
-	def(&hi, 65535)
+	lo, hi := portRange(cfg)
 	v, err := rss.NewSolver(st.hasher, st.table, uint16(id), lo, hi)
 	if errors.Is(err, rss.ErrNoPort) {
 		return nil, nil
@@ -55,10 +64,7 @@ func newSolver(st *steering, id int, cfg *stack.TCPConfig) (*rss.Solver, error) 
 // from remote:rport to this shard, each once, from number start on; 0 after the
 // last.
 func (s *Shard) ownPort(local, remote header.Addr, rport uint16, start, attempt uint32) uint16 {
-	i := s.portOf(local)
-	if i < 0 {
-		i = max(s.portOfLate(local), 0)
-	}
+	i := s.portFor(local)
 	if s.ports[i].solver == nil {
 		return 0
 	}
@@ -78,6 +84,14 @@ func (s *Shard) ownPingID(id uint16) uint16 {
 		own -= n
 	}
 	return uint16(own)
+}
+
+// portFor is the index of the port that an address of ours is on.
+func (s *Shard) portFor(local header.Addr) int {
+	if i := s.portOf(local); i >= 0 {
+		return i
+	}
+	return max(s.portOfLate(local), 0)
 }
 
 // portOfLate is portOf for an address that was not configured but added later.

@@ -24,11 +24,10 @@ func (g *Group) Table(i int) rss.RETA { return g.steer[i].Load().table }
 // port is told if it can be (port.RETASetter); else packets that it delivers by
 // the old table are handed over.
 //
-// A limit: the new owner of a bucket does not know which ports of it the former
-// owner still uses for outgoing connections. If it opens one to the same remote
-// address and port meanwhile, it may choose a port that is taken, and one of the
-// two connections breaks. Change the table of a group that opens connections
-// when few of them are open to the same place, or none that matters.
+// The ports of the connections that exist are not chosen again by the new owners
+// of their buckets (taken.go); until these have them, nobody chooses from the
+// buckets that move, and a shard that loses all may say ErrNoPort meanwhile. Each
+// shard walks all its connections once.
 //
 // ErrConfig: the size is not that of Table, or an entry names no shard.
 // ErrBusy: buckets have moved so often, and so many shards still have flows of
@@ -58,6 +57,7 @@ func (g *Group) resteer(i int, table rss.RETA) error {
 		return nil
 	}
 	before := make([]*steering, len(g.shards))
+	gone := newDepartures(&old, &table)
 	err := g.apply(func(s *Shard) error {
 		sp := &s.ports[i]
 		before[s.id] = sp.steer
@@ -66,6 +66,7 @@ func (g *Group) resteer(i int, table rss.RETA) error {
 			return fmt.Errorf("shard %d: %w: flows of a bucket are on %d shards already", s.id, ErrBusy, maxFormer)
 		}
 		sp.steer = st
+		s.depart(st, gone) // no flow begins in what moves from here on
 		return nil
 	}, func(s *Shard) {
 		s.ports[i].steer = before[s.id]
@@ -75,7 +76,7 @@ func (g *Group) resteer(i int, table rss.RETA) error {
 		return err
 	}
 	own := g.tellPort(i, &table)
-	err = g.Do(func(s *Shard) error { return s.follows(i, own) })
+	err = g.Do(func(s *Shard) error { return s.follows(i, own, gone) })
 	if err == nil { // only now can a bucket be done with
 		err = g.Do(func(s *Shard) error {
 			s.ports[i].steer = s.ports[i].steer.settled()
@@ -124,9 +125,10 @@ func (g *Group) tellPort(i int, table *rss.RETA) bool {
 
 // follows has the shard follow the table that it was told of. own: the port does
 // so, too.
-func (s *Shard) follows(i int, own bool) error {
+func (s *Shard) follows(i int, own bool, gone *departures) error {
 	sp := &s.ports[i]
 	sp.steer = sp.steer.switched()
+	sp.steer.moved.taken = gone.arrivals(s.id, sp.steer.moved.taken)
 	sp.ownTable = own
 	return s.solve(sp)
 }
@@ -282,6 +284,7 @@ func (s *Shard) sweepPort(i int) (left bool) {
 		_ = peer.Do(func(p *Shard) { // ErrStopped: it has no flows any more
 			sp := &p.ports[i]
 			sp.steer = sp.steer.without(uint8(s.id), done, sp.ownTable)
+			p.stack.PortsChanged()
 		})
 	}
 	return left

@@ -38,5 +38,6 @@ func (s *Stack) TakesUDP(nif *Netif, src, dst header.Addr, sport, dport uint16) 
 	return s.udpLookup(nif, src, dst, uint32(sport)<<16|uint32(dport), true) != nil
 }
 
-// PortsChanged tells that Hooks.TCPPort has other ports to choose from now.
+// PortsChanged tells that Hooks.TCPPort has other ports to choose from now, or
+// that Hooks.PortTaken frees some.
 func (s *Stack) PortsChanged() { s.tcp.full = fullPorts{} }

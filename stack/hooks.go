@@ -88,6 +88,10 @@ type Hooks struct {
 	TCPPort func(local, remote header.Addr, rport uint16, start, attempt uint32) uint16
 	// UDPPort is TCPPort for connected UDP PCBs that are not bound.
 	UDPPort func(local, remote header.Addr, rport uint16, start, attempt uint32) uint16
+	// PortTaken reports whether the flow that a port just chosen would make is
+	// another stack's with the same addresses, as that of a shard which had the
+	// port before. Nil: it is not.
+	PortTaken func(proto header.Protocol, local, remote header.Addr, lport, rport uint16) bool
 	// PingID chooses the identifier of a new Ping's echo requests; id is a
 	// random one. Nil: id. Shards set this, as replies are steered by it.
 	PingID func(id uint16) uint16

@@ -221,13 +221,20 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 			}
 		}
 		hash := s.hashFlow(local, remote, port, rport)
-		if s.lookup(local, remote, port, rport, hash) == nil && !s.portTaken(local, port) {
+		if s.lookup(local, remote, port, rport, hash) == nil && !s.portTaken(local, port) &&
+			!s.takenElsewhere(header.ProtoTCP, flowEnds{local, remote, port, rport}) {
 			s.tcp.nextPort += i + 1
 			return port
 		}
 	}
 	*full = fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}
 	return 0
+}
+
+// takenElsewhere asks the hook whether another stack has a flow.
+func (s *Stack) takenElsewhere(proto header.Protocol, f flowEnds) bool {
+	h := s.hooks.PortTaken
+	return h != nil && h(proto, f.local, f.remote, f.lport, f.rport)
 }
 
 // fullPorts says for whom no port was left, and when: how many PCBs had been

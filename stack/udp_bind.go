@@ -158,7 +158,8 @@ func (s *Stack) udpChoosePort(local, remote header.Addr, rport uint16) uint16 {
 				return 0
 			}
 		}
-		if us.count(port) == 0 && us.findFlow(local, remote, uint32(rport)<<16|uint32(port)) == nil {
+		if us.count(port) == 0 && us.findFlow(local, remote, uint32(rport)<<16|uint32(port)) == nil &&
+			!s.takenElsewhere(header.ProtoUDP, flowEnds{local, remote, port, rport}) {
 			us.nextPort += i + 1
 			return port
 		}
