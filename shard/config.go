@@ -102,6 +102,9 @@ type Config struct {
 	// MaxSleep bounds a sleep. Default 100 ms, and 1 ms if one of the ports
 	// has no Waiter and must be polled.
 	MaxSleep time.Duration
+	// GRO says when segments are joined in software before the stack sees them.
+	// Default GROAuto.
+	GRO GROPolicy
 	// Burst is the most packets that are taken from a queue in a round. Default
 	// DefaultBurst, at most MaxBurst.
 	Burst int
@@ -211,6 +214,8 @@ func (c *Config) Validate() error {
 		return bad("Shards %d outside 1 … %d", d.Shards, MaxShards)
 	case d.Idle > Park:
 		return bad("Idle %d", d.Idle)
+	case d.GRO > GRONever:
+		return bad("GRO %d", d.GRO)
 	case d.IdleSpin < 0:
 		return bad("IdleSpin %v", d.IdleSpin)
 	case d.MaxSleep < 0:

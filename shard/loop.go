@@ -167,6 +167,9 @@ func (s *Shard) receive(sp *shardPort, now int64) (work int) {
 		if !sp.steer.pass {
 			ps = s.steer(sp, ps)
 		}
+		if s.gro != nil && !sp.joins {
+			ps = s.gro.burst(ps)
+		}
 		s.stack.Input(sp.nif, now, ps)
 	}
 	return work

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/ring"
@@ -133,6 +134,7 @@ func (g *Group) groupHasher() *rss.Hasher {
 // newShard makes a shard with its pool and stack, without ports.
 func (g *Group) newShard(id, core int) (*Shard, error) {
 	s := &Shard{g: g, id: id, core: core, spin: int64(g.cfg.IdleSpin), burst: make([]*pbuf.Pbuf, g.cfg.Burst)}
+	s.gro = newCoalescer(&g.cfg, g.info)
 	pc := g.cfg.Pool
 	if pc.Name == "" {
 		pc.Name = "shard"
@@ -206,6 +208,7 @@ func (s *Shard) addPort(i int) error {
 	} else {
 		sp.via = s.id % info.Queues
 	}
+	sp.joins = info.Caps.Has(offload.LRO)
 	sp.timed, _ = port.As[port.Timed](cfg.Port)
 	name, mtu := cfg.Name, cfg.MTU
 	def(&name, info.Name)

@@ -38,6 +38,7 @@ type Shard struct {
 	ports []shardPort
 	lanes []lane
 	burst []*pbuf.Pbuf
+	gro   *coalescer // nil: nothing is to be joined here
 
 	now      int64 // of the round
 	busyAt   int64 // of the last round with work
@@ -85,6 +86,7 @@ type shardPort struct {
 	txq     int    // queue that it sends on; -1: none
 	via     int    // shard that sends for it then
 	relay   pbuf.Queue
+	joins   bool // the port's packets come joined
 	yields  bool // it is the turn of other shards' frames
 	refused bool // the port did not take everything in the last flush
 	solver  *rss.Solver

@@ -26,6 +26,9 @@ type Loop struct {
 	TxRefused           uint64            // frames that a port or ring did not take at once
 	HandedOut, HandedIn uint64            // packets given to, got from other shards
 	HandedFor           [NumCauses]uint64 // given, by cause; those lost included
+	GROFrames           uint64            // frames that software looked at to join them
+	GROJoined           uint64            // of these, joined to another
+	GROPackets          uint64            // packets of several frames made
 	HashWrong           uint64            // hashes of ports found wrong, see Group.Warnings
 	MeshFull            uint64            // packets lost: the other shard's ring was full
 	MeshNoBuf           uint64            // packets lost: they needed a copy, and no buffer
@@ -113,6 +116,10 @@ func (s *Shard) publish(now int64) {
 	s.n.MaxGapSnapshotNanos = uint64(s.gap)
 	s.gap = 0
 	s.snapAt = now
+	if s.gro != nil {
+		st := s.gro.gro.Stats()
+		s.n.GROFrames, s.n.GROJoined, s.n.GROPackets = st.Frames, st.Joined, st.Packets
+	}
 	v := &s.snapNext
 	v.Shard, v.At = s.id, now
 	v.Stack, v.Pool, v.Loop = *s.stack.Stats(), s.pool.Stats(), s.n.Loop
