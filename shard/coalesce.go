@@ -67,7 +67,7 @@ func newCoalescer(cfg *Config, ports []port.Info) *coalescer {
 	}
 	for i := range ports {
 		if !ports[i].Caps.Has(offload.LRO) {
-			return &coalescer{always: cfg.GRO == GROAlways}
+			return &coalescer{gro: offload.GRO{UDP: cfg.GROUDP}, always: cfg.GRO == GROAlways}
 		}
 	}
 	return nil

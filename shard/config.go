@@ -105,6 +105,9 @@ type Config struct {
 	// GRO says when segments are joined in software before the stack sees them.
 	// Default GROAuto.
 	GRO GROPolicy
+	// GROUDP joins datagrams too, for UDP PCBs that take them so
+	// (stack.UDP.SetJoined); others are given them one by one.
+	GROUDP bool
 	// Burst is the most packets that are taken from a queue in a round. Default
 	// DefaultBurst, at most MaxBurst.
 	Burst int

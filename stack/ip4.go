@@ -258,7 +258,11 @@ func (s *Stack) loopOutput(p *pbuf.Pbuf) {
 		return
 	}
 	// It never leaves memory: checksums that are not filled in need not be.
+	orders := p.Flags
 	p.Flags = pbuf.RxIPCsumGood | pbuf.RxL4CsumGood
+	if orders&(pbuf.TxTSO|pbuf.TxUSO) != 0 { // nor is it cut
+		p.Flags |= pbuf.RxLRO | pbuf.RxL4Partial
+	}
 	s.loop.Push(p)
 }
 

@@ -31,6 +31,7 @@ type UDP struct {
 	bound         bool // it is in the table of ports
 	anyAddr       bool // bound to any address
 	broadcast     bool
+	joined        bool // it takes several datagrams in one packet
 	id            uint32
 	next          *UDP // free list
 
@@ -111,6 +112,10 @@ func (s *Stack) udpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 	from := netip.AddrPortFrom(src.Netip(), h.SrcPort())
 	p.RemoveHeader(header.UDPLen)
 	s.udp.dst = dst
+	if p.Flags&pbuf.RxLRO != 0 && !u.joined {
+		s.deliverParts(u, p, from)
+		return
+	}
 	u.recv(u.arg, u, p, from)
 }
 

@@ -16,7 +16,7 @@ import (
 // was done, p is the caller's.
 func (s *Stack) plainUDP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	h, _, n, ok := header.ParseUDP4(b)
-	if !ok {
+	if !ok || p.Flags&pbuf.RxLRO != 0 {
 		return false
 	}
 	ip := h.Plain()
