@@ -99,7 +99,8 @@ type Hooks struct {
 	// flow table has none. Nil or nil result: the listeners decide.
 	TCPLookup func(local header.Addr, lport uint16, remote header.Addr, rport uint16) *TCP
 	// CongestionControl makes the congestion controller of a new connection.
-	// Nil: NewReno (RFC 5681, 6582).
+	// Nil, or a
+	// nil result: NewReno (RFC 5681, 6582).
 	CongestionControl func(pcb *TCP) CongestionControl
 
 	// AllocPbuf replaces the pool for packets that the stack makes. Nil:

@@ -84,6 +84,7 @@ const (
 	tfSoftError                       // ICMP said that the peer can't be reached
 	tfRTO                             // between a timeout and the ACK of all that was sent
 	tfHeld                            // data is or was held back: out of order, or refused
+	tfOwnCC                           // cold.ctl is the congestion controller
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
@@ -167,7 +168,8 @@ type tcpCold struct {
 	pollEvery int64
 	pollAt    int64
 	refusedAt int64 // when refused data is offered again
-	ctl       CongestionControl
+	ctl       CongestionControl // with tfOwnCC
+	ctlTraits CongestionTraits
 	ext       []any
 	keep      KeepAlive
 	keepSent  int

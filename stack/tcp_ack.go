@@ -66,8 +66,10 @@ func (t *TCP) setSendWindow(wnd uint32, in *inSegment) {
 func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 	s := t.s
 	advance := ack.Sub(t.sndUna)
+	a := t.ackSample()
 	data := t.freeAcked(ack, tsEcr)
 	t.sndUna = ack
+	a.Acked, a.Delivered, a.Flight = advance, advance, t.sndMax.Sub(ack)
 	if t.sndNxt.Less(ack) { // after a timeout: the peer had more than we thought
 		t.sndNxt = ack
 	}
@@ -78,8 +80,8 @@ func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 		t.recoveryAck(ack, advance)
 	} else {
 		t.dupAcks = 0
-		t.onAck(advance)
 	}
+	t.ccAck(a)
 	if ack == t.sndMax {
 		t.flags &^= tfRTO
 		t.rtxAt = 0
@@ -109,7 +111,7 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 		}
 		// RFC 6298 3 (Karn): only segments that were sent once give samples.
 		if g.tx == 1 {
-			t.rtt.sample(t.s.now - g.sentAt)
+			t.sampleRTT(t.s.now - g.sentAt)
 		} else if t.flags&tfTimestamps != 0 && tsEcr != 0 {
 			t.sampleTimestamp(tsEcr)
 		}
@@ -128,8 +130,14 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 func (t *TCP) sampleTimestamp(tsEcr uint32) {
 	ticks := t.s.tsNow + t.tsOffset - tsEcr
 	if int32(ticks) >= 0 {
-		t.rtt.sample(int64(ticks) << 20)
+		t.sampleRTT(int64(ticks) << 20)
 	}
+}
+
+// sampleRTT takes a round trip in ns.
+func (t *TCP) sampleRTT(ns int64) {
+	t.rtt.sample(ns)
+	t.s.tcp.ack.RTT = ns
 }
 
 // trimAcked cuts the acknowledged front off the first queued segment, so that
@@ -175,7 +183,7 @@ func (t *TCP) dupAck() {
 	t.s.stats.TCP.FastRetransmits++
 	t.recover = t.sndMax
 	t.flags |= tfRecovery
-	t.onLoss()
+	t.ccEvent(CongestionLoss, t.ackSample())
 	t.cc.Cwnd = t.cc.Ssthresh + 3*uint32(t.mss)
 	t.retransmitHead()
 	t.rtxAt = t.s.now + t.rtt.rto()
@@ -191,6 +199,7 @@ func (t *TCP) recoveryAck(ack header.Seq, advance uint32) {
 		t.cc.Cwnd = min(t.cc.Ssthresh, max(flight, mss)+mss)
 		t.flags &^= tfRecovery
 		t.dupAcks = 0
+		t.ccEvent(CongestionRecovered, &t.s.tcp.ack)
 		return
 	}
 	// A partial ACK: the next hole is lost too.

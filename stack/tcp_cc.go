@@ -1,24 +1,70 @@
 package stack
 
-// Congestion is what a congestion controller steers, in bytes (RFC 5681 2).
+// Congestion is the window of a connection in bytes (RFC 5681 2), which its
+// controller steers.
 type Congestion struct {
 	Cwnd     uint32 // congestion window
 	Ssthresh uint32 // slow start threshold
 	MSS      uint32 // SMSS
-	acked    uint32 // bytes acknowledged since Cwnd last grew (RFC 3465)
+	state    uint32 // number of the built-in controller's ccState, 0: none yet
+}
+
+// AckSample is what an acknowledgement says of the path. Bytes are sequence
+// space; a segment that the peer has selectively acknowledged is delivered.
+type AckSample struct {
+	Now          int64  // the clock, ns
+	RTT          int64  // round trip of a segment acknowledged now, ns; 0: no sample
+	Acked        uint32 // bytes newly acknowledged in order
+	Delivered    uint32 // bytes that newly arrived: in order or not, each once
+	Lost         uint32 // bytes newly marked lost
+	FlightBefore uint32 // bytes in flight before: sent, neither delivered nor lost
+	Flight       uint32 // and after this acknowledgement
+	Recovery     bool   // fast recovery was under way when it came
+}
+
+// CongestionEvent is something that happened to a connection besides an ACK.
+type CongestionEvent uint8
+
+// The events.
+const (
+	// CongestionLoss: loss was detected, recovery begins. The controller sets
+	// Ssthresh (RFC 5681 eq. 4); unless it OwnsRecovery, the stack sets Cwnd.
+	CongestionLoss CongestionEvent = iota
+	// CongestionTimeout: the retransmission timer ran out, for the first time
+	// for this segment. The controller sets Cwnd and Ssthresh.
+	CongestionTimeout
+	// CongestionBackoff: the timer ran out again for the same segment.
+	CongestionBackoff
+	// CongestionSpurious: what the latest CongestionLoss or CongestionTimeout
+	// reported was none; the controller takes its answer back (RFC 4015).
+	CongestionSpurious
+	// CongestionRecovered: recovery has ended; Cwnd is Ssthresh or below.
+	CongestionRecovered
+	numCongestionEvents
+)
+
+// CongestionTraits say what a controller needs of the stack.
+type CongestionTraits struct {
+	// OwnsRecovery: the controller sets Cwnd during loss recovery too, so the
+	// stack leaves it alone.
+	OwnsRecovery bool
 }
 
 // CongestionControl decides how much may be in flight. The stack calls it on
-// its thread; flight is FlightSize in bytes, now the clock in nanoseconds.
+// its thread, with the connection's window and the acknowledgement in work; it
+// keeps neither pointer.
 type CongestionControl interface {
-	// OnAck: acked bytes of new data were acknowledged outside recovery.
-	OnAck(c *Congestion, acked, flight uint32, now int64)
-	// OnLoss: three duplicate ACKs; it sets Ssthresh (RFC 5681 eq. 4), the
-	// stack does the rest of fast recovery.
-	OnLoss(c *Congestion, flight uint32, now int64)
-	// OnTimeout: the retransmission timer ran out, first time for this
-	// segment if first; it sets Cwnd and Ssthresh.
-	OnTimeout(c *Congestion, flight uint32, first bool, now int64)
+	// Name is the controller's name, as in TCPConfig.Congestion.
+	Name() string
+	// Traits is asked once, when the controller is put to a connection.
+	Traits() CongestionTraits
+	// Init begins a connection, or takes over one that runs: c is valid.
+	Init(c *Congestion, now int64)
+	// OnAck takes an acknowledgement of something new, in recovery as well.
+	OnAck(c *Congestion, a *AckSample)
+	// OnEvent takes an event; of a, Now and the flights are valid outside of an
+	// acknowledgement.
+	OnEvent(c *Congestion, e CongestionEvent, a *AckSample)
 }
 
 // init starts a connection: initial window (RFC 6928, by the formula there),
@@ -26,36 +72,72 @@ type CongestionControl interface {
 func (c *Congestion) init(mss uint32, iw int) {
 	c.MSS = mss
 	c.Cwnd = min(uint32(iw)*mss, max(2*mss, uint32(iw)*1460))
-	c.Ssthresh = 1 << 30
-	c.acked = 0
+	c.Ssthresh = ssthreshNone
 }
 
-// The stack's own controller is called without an interface, so that the
-// common case is a direct call.
+// ssthreshNone is a threshold beyond every window: no loss was seen yet.
+const ssthreshNone = 1 << 30
 
-func (t *TCP) onAck(acked uint32) {
+// The sender begins an ACK with ackSample, calls ccEvent for what it brings, and
+// last ccAck, for an ACK that delivers something, in order or not. The stack's
+// own controllers are called without an interface, so that the common case is a
+// direct call.
+
+// ackSample is the sample of the ACK in work, for the sender to fill in. It has
+// the clock, and what is in flight as far as in-order acknowledgements say.
+func (t *TCP) ackSample() *AckSample {
+	a := &t.s.tcp.ack
 	flight := t.sndMax.Sub(t.sndUna)
-	if t.cold != nil && t.cold.ctl != nil {
-		t.cold.ctl.OnAck(&t.cc, acked, flight, t.s.now)
-		return
-	}
-	newReno{}.OnAck(&t.cc, acked, flight, t.s.now)
+	*a = AckSample{Now: t.s.now, FlightBefore: flight, Flight: flight, Recovery: t.flags&tfRecovery != 0}
+	return a
 }
 
-func (t *TCP) onLoss() {
-	flight := t.sndMax.Sub(t.sndUna)
-	if t.cold != nil && t.cold.ctl != nil {
-		t.cold.ctl.OnLoss(&t.cc, flight, t.s.now)
+// ccAck tells the controller of an acknowledgement of something new.
+func (t *TCP) ccAck(a *AckSample) {
+	if t.flags&tfOwnCC != 0 {
+		t.cold.ctl.OnAck(&t.cc, a)
 		return
 	}
-	newReno{}.OnLoss(&t.cc, flight, t.s.now)
+	if a.Recovery {
+		return // the sender sets the window then
+	}
+	c := &t.cc
+	if c.Cwnd < c.Ssthresh {
+		renoSlowStart(c, a)
+		return
+	}
+	renoAvoid(c, t.ccState(), a)
 }
 
-func (t *TCP) onTimeout(first bool) {
-	flight := t.sndMax.Sub(t.sndUna)
-	if t.cold != nil && t.cold.ctl != nil {
-		t.cold.ctl.OnTimeout(&t.cc, flight, first, t.s.now)
+// ccEvent tells the controller of an event; a is the sample of the ACK in work
+// or, outside of one, a new ackSample.
+func (t *TCP) ccEvent(e CongestionEvent, a *AckSample) {
+	if t.flags&tfOwnCC != 0 {
+		t.cold.ctl.OnEvent(&t.cc, e, a)
 		return
 	}
-	newReno{}.OnTimeout(&t.cc, flight, first, t.s.now)
+	renoEvent(&t.cc, t.ccState(), e, a)
+}
+
+// ccOwnsRecovery reports whether the controller sets the window in recovery.
+func (t *TCP) ccOwnsRecovery() bool {
+	return t.flags&tfOwnCC != 0 && t.cold.ctlTraits.OwnsRecovery
+}
+
+// ccInit begins congestion control, once the MSS is known. A window that was
+// lost with the SYN is not used (RFC 5681 3.1, RFC 6928 2).
+func (t *TCP) ccInit() {
+	t.cc.init(uint32(t.mss), t.s.cfg.TCP.InitialWindow)
+	if t.flags&tfOwnCC != 0 {
+		t.cold.ctl.Init(&t.cc, t.s.now)
+	}
+}
+
+// UseCongestionControl puts a controller of the application's to the
+// connection, at any time. It must be the connection's alone.
+func (t *TCP) UseCongestionControl(ctl CongestionControl) {
+	c := t.coldPart()
+	c.ctl, c.ctlTraits = ctl, ctl.Traits()
+	t.flags |= tfOwnCC
+	ctl.Init(&t.cc, t.s.now)
 }

@@ -20,54 +20,105 @@ func TestCongestion_RFC6928_2_InitialWindow(t *testing.T) {
 	}
 }
 
+// ack is a sample of n bytes acknowledged of flight.
+func ack(n, flight uint32) *AckSample {
+	return &AckSample{Acked: n, Delivered: n, FlightBefore: flight, Flight: flight - n}
+}
+
 func TestNewReno_RFC5681_3_1_SlowStartDoublesAWindow(t *testing.T) {
 	var c Congestion
 	c.init(1000, 10)
 	for range 10 {
-		newReno{}.OnAck(&c, 1000, 9000, 0)
+		renoSlowStart(&c, ack(1000, 10000))
 	}
 	require.Equal(t, uint32(20000), c.Cwnd)
-	newReno{}.OnAck(&c, 50000, 50000, 0)
+	renoSlowStart(&c, ack(50000, 100000))
 	require.Equal(t, uint32(22000), c.Cwnd, "a stretch ACK counts for two segments (RFC 3465)")
 }
 
 func TestNewReno_RFC5681_3_1_AvoidanceAddsASegmentAWindow(t *testing.T) {
 	var c Congestion
+	var st ccState
 	c.init(1000, 10)
 	c.Ssthresh = 5000
-	for range 10 {
-		newReno{}.OnAck(&c, 1000, 9000, 0)
+	for i := range 10 {
+		require.Equal(t, uint32(10000), c.Cwnd, "after %d", i)
+		renoAvoid(&c, &st, ack(1000, 10000))
 	}
 	require.Equal(t, uint32(11000), c.Cwnd)
 }
 
 func TestNewReno_RFC5681_Eq4_Loss(t *testing.T) {
 	var c Congestion
+	var st ccState
 	c.init(1000, 10)
-	newReno{}.OnLoss(&c, 8000, 0)
+	renoEvent(&c, &st, CongestionLoss, ack(0, 8000))
 	require.Equal(t, uint32(4000), c.Ssthresh)
-	newReno{}.OnLoss(&c, 1000, 0)
+	renoEvent(&c, &st, CongestionLoss, ack(0, 1000))
 	require.Equal(t, uint32(2000), c.Ssthresh, "never below two segments")
-	newReno{}.OnTimeout(&c, 10000, true, 0)
+	renoEvent(&c, &st, CongestionTimeout, ack(0, 10000))
 	require.Equal(t, uint32(5000), c.Ssthresh)
 	require.Equal(t, uint32(1000), c.Cwnd)
-	newReno{}.OnTimeout(&c, 1000, false, 0)
+	renoEvent(&c, &st, CongestionBackoff, ack(0, 1000))
 	require.Equal(t, uint32(5000), c.Ssthresh, "once a segment (RFC 5681 3.1)")
+}
+
+func TestNewReno_RFC4015_3_2_UndoRestoresTheWindow(t *testing.T) {
+	var c Congestion
+	var st ccState
+	c.init(1000, 10)
+	renoEvent(&c, &st, CongestionTimeout, ack(0, 10000))
+	renoEvent(&c, &st, CongestionSpurious, ack(1000, 10000))
+	require.Equal(t, uint32(10000), c.Cwnd)
+	require.Equal(t, uint32(ssthreshNone), c.Ssthresh)
+	c.Cwnd = 5000
+	renoEvent(&c, &st, CongestionSpurious, ack(1000, 10000))
+	require.Equal(t, uint32(5000), c.Cwnd, "once only")
 }
 
 func TestNewReno_UnusedWindowDoesNotGrow(t *testing.T) {
 	var c Congestion
+	var st ccState
 	c.init(1000, 10)
-	newReno{}.OnAck(&c, 100, 0, 0)
+	renoSlowStart(&c, ack(100, 100))
+	require.Equal(t, uint32(10000), c.Cwnd)
+	c.Ssthresh = 5000
+	for range 1000 {
+		renoAvoid(&c, &st, ack(100, 100))
+	}
 	require.Equal(t, uint32(10000), c.Cwnd)
 }
 
-// fixedWindow is a controller that never changes its mind.
-type fixedWindow struct{ losses, timeouts int }
+// TestCCState_FreeList: states are cleared when they are given out again, and
+// those of closed connections are.
+func TestCCState_FreeList(t *testing.T) {
+	var cs ccStates
+	for i := range uint32(200) {
+		n := cs.get()
+		require.Equal(t, i+1, n)
+		cs.at(n).acked = n
+	}
+	cs.put(7)
+	cs.put(0)
+	cs.put(150)
+	require.Equal(t, uint32(150), cs.get())
+	require.Equal(t, ccState{}, *cs.at(150))
+	require.Equal(t, uint32(7), cs.get())
+	require.Equal(t, uint32(201), cs.get())
+	require.Equal(t, uint32(42), cs.at(42).acked)
+}
 
-func (*fixedWindow) OnAck(c *Congestion, _, _ uint32, _ int64)    { c.Cwnd = 2 * c.MSS }
-func (f *fixedWindow) OnLoss(*Congestion, uint32, int64)          { f.losses++ }
-func (f *fixedWindow) OnTimeout(*Congestion, uint32, bool, int64) { f.timeouts++ }
+// fixedWindow is a controller that never changes its mind.
+type fixedWindow struct {
+	inits  int
+	events [numCongestionEvents]int
+}
+
+func (*fixedWindow) Name() string                                             { return "fixed" }
+func (*fixedWindow) Traits() CongestionTraits                                 { return CongestionTraits{} }
+func (f *fixedWindow) Init(*Congestion, int64)                                { f.inits++ }
+func (*fixedWindow) OnAck(c *Congestion, a *AckSample)                        { c.Cwnd = 2 * c.MSS }
+func (f *fixedWindow) OnEvent(_ *Congestion, e CongestionEvent, _ *AckSample) { f.events[e]++ }
 
 func TestCongestionControlHook(t *testing.T) {
 	f := &fixedWindow{}
@@ -85,6 +136,10 @@ func TestCongestionControlHook(t *testing.T) {
 		+1010ms
 		> A 2001 len=1000
 		> A 3001 len=1000
+		+2010ms
+		> A 2001 len=1000
+		> A 3001 len=1000
 	`)
-	require.Equal(t, 1, f.timeouts)
+	require.Equal(t, 1, f.events[CongestionTimeout])
+	require.Equal(t, 1, f.events[CongestionBackoff])
 }

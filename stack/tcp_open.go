@@ -174,7 +174,9 @@ func (t *TCP) initConnection() {
 	t.mss = uint16(t.maxMSS())
 	t.cc.init(uint32(min(int(t.mss), 536)), cfg.InitialWindow)
 	if h := s.hooks.CongestionControl; h != nil {
-		t.coldPart().ctl = h(t)
+		if ctl := h(t); ctl != nil {
+			t.UseCongestionControl(ctl)
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ type tcpState struct {
 	colds  []*tcpCold // free cold parts
 
 	in         inSegment // the segment in work (lwIP's tcp_in.c globals)
+	ack        AckSample // of its acknowledgement
+	ccs        ccStates
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -140,6 +142,7 @@ func (t *TCP) free() {
 	ts.wheel.cancel(t.id)
 	t.unlinkPort()
 	t.purge()
+	ts.ccs.put(t.cc.state)
 	if c := t.cold; c != nil {
 		ext := c.ext
 		clear(ext)

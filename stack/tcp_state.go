@@ -115,7 +115,7 @@ func (t *TCP) synOptions(in *inSegment) {
 	t.sndWl1 = in.seq
 	t.sndWnd = in.wnd // never scaled in a SYN
 	t.sndWndMax = t.sndWnd
-	t.cc.init(uint32(t.mss), s.cfg.TCP.InitialWindow)
+	t.ccInit()
 }
 
 // inSynSent: RFC 9293 3.10.7.3.

@@ -129,7 +129,11 @@ func (t *TCP) retransmitTimeout() {
 	t.s.stats.TCP.Timeouts++
 	t.nrtx++
 	t.rtt.backoff++
-	t.onTimeout(t.nrtx == 1)
+	if t.nrtx == 1 {
+		t.ccEvent(CongestionTimeout, t.ackSample())
+	} else {
+		t.ccEvent(CongestionBackoff, t.ackSample())
+	}
 	t.recover = t.sndMax // RFC 6582 4: no fast retransmit for what goes out again
 	t.flags &^= tfRecovery
 	t.flags |= tfRTO

@@ -1,0 +1,54 @@
+package stack
+
+// ccState is what the stack's own loss-based controllers know of a connection
+// beyond its window. It comes from a free list of the stack when a connection
+// first leaves slow start or loses something: most never do.
+type ccState struct {
+	acked uint32 // bytes acknowledged in congestion avoidance since Cwnd grew (RFC 3465 2.1)
+	next  uint32 // in the free list
+
+	// Before the latest reduction, for when it was for nothing.
+	priorCwnd, priorSsthresh uint32
+}
+
+// ccStates numbers the states from 1, in chunks that never move.
+type ccStates struct {
+	chunks []*[ccStateChunk]ccState
+	used   uint32 // numbers that were ever given out
+	free   uint32 // first of the free list, 0: empty
+}
+
+const ccStateChunk = 64
+
+func (cs *ccStates) at(n uint32) *ccState { return &cs.chunks[(n-1)/ccStateChunk][(n-1)%ccStateChunk] }
+
+// get gives a cleared state.
+func (cs *ccStates) get() uint32 {
+	if n := cs.free; n != 0 {
+		st := cs.at(n)
+		cs.free = st.next
+		*st = ccState{}
+		return n
+	}
+	if int(cs.used) == len(cs.chunks)*ccStateChunk {
+		cs.chunks = append(cs.chunks, new([ccStateChunk]ccState))
+	}
+	cs.used++
+	return cs.used
+}
+
+// put takes a state back; 0 is none.
+func (cs *ccStates) put(n uint32) {
+	if n != 0 {
+		cs.at(n).next, cs.free = cs.free, n
+	}
+}
+
+// ccState is the connection's state, made at first use.
+func (t *TCP) ccState() *ccState {
+	cs := &t.s.tcp.ccs
+	if t.cc.state == 0 {
+		t.cc.state = cs.get()
+	}
+	return cs.at(t.cc.state)
+}
