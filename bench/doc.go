@@ -32,9 +32,12 @@
 //	Idle      connections that send nothing, 10,000 and 100,000 of them; try
 //	          -conns 1000000 where there is memory for both ends (1 GB)
 //	Handover  elements from core to core over a ring, in batches of 1 and 32
+//	Kernel    one connection with the Linux kernel over a TAP device, with its
+//	          offloads and without, and the kernel with itself over veth; needs
+//	          root
 //	Timers    arming and cancelling those of a thousand and a million connections
 //
-// The last two have no packets and heed only -coremask, and -conns for Timers.
+// Handover and Timers have no packets and heed only -coremask, and -conns for Timers.
 //
 // A benchmark warms up first, then runs for -benchtime and reports, beside
 // ns/op (an operation is a transaction, connection, datagram, element or timer
