@@ -84,7 +84,7 @@ const (
 	tfSoftError                       // ICMP said that the peer can't be reached
 	tfRTO                             // between a timeout and the ACK of all that was sent
 	tfHeld                            // data is or was held back: out of order, or refused
-	tfOwnCC                           // cold.ctl is the congestion controller
+	tfOwnCC                           // cold.own has a congestion controller or a pacing rate
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
@@ -167,9 +167,8 @@ type tcpCold struct {
 	poll      PollFunc
 	pollEvery int64
 	pollAt    int64
-	refusedAt int64 // when refused data is offered again
-	ctl       CongestionControl // with tfOwnCC
-	ctlTraits CongestionTraits
+	refusedAt int64  // when refused data is offered again
+	own       *ownCC // with tfOwnCC
 	ext       []any
 	keep      KeepAlive
 	keepSent  int

@@ -105,6 +105,7 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 		g := seg(p)
 		if g.end().Greater(ack) {
 			if g.seq.Less(ack) {
+				t.segAcked(g, ack)
 				data += t.trimAcked(ack)
 			}
 			break
@@ -115,6 +116,7 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 		} else if t.flags&tfTimestamps != 0 && tsEcr != 0 {
 			t.sampleTimestamp(tsEcr)
 		}
+		t.segAcked(g, ack)
 		data += g.n
 		if p == t.unsent {
 			t.unsent = p.QNext()

@@ -20,6 +20,9 @@ type AckSample struct {
 	FlightBefore uint32 // bytes in flight before: sent, neither delivered nor lost
 	Flight       uint32 // and after this acknowledgement
 	Recovery     bool   // fast recovery was under way when it came
+	// Rate is the delivery rate sample; nil without CongestionTraits.Rate. It is
+	// valid during the call only.
+	Rate *RateSample
 }
 
 // CongestionEvent is something that happened to a connection besides an ACK.
@@ -48,6 +51,8 @@ type CongestionTraits struct {
 	// OwnsRecovery: the controller sets Cwnd during loss recovery too, so the
 	// stack leaves it alone.
 	OwnsRecovery bool
+	// Rate: AckSample.Rate is wanted.
+	Rate bool
 }
 
 // CongestionControl decides how much may be in flight. The stack calls it on
@@ -78,8 +83,10 @@ func (c *Congestion) init(mss uint32, iw int) {
 // ssthreshNone is a threshold beyond every window: no loss was seen yet.
 const ssthreshNone = 1 << 30
 
-// The sender begins an ACK with ackSample, calls ccEvent for what it brings, and
-// last ccAck, for an ACK that delivers something, in order or not. The stack's
+// The sender calls segSent for each segment that goes out. It begins an ACK with
+// ackSample, calls segDelivered and segLost for each segment concerned, ccEvent
+// for what that means, and last ccAck, for an ACK that delivers something, in
+// order or not; then it sends what ccAck, paceHolds and paceRoom allow. The stack's
 // own controllers are called without an interface, so that the common case is a
 // direct call.
 
@@ -94,8 +101,7 @@ func (t *TCP) ackSample() *AckSample {
 
 // ccAck tells the controller of an acknowledgement of something new.
 func (t *TCP) ccAck(a *AckSample) {
-	if t.flags&tfOwnCC != 0 {
-		t.cold.ctl.OnAck(&t.cc, a)
+	if t.flags&tfOwnCC != 0 && t.ownAck(a) {
 		return
 	}
 	if a.Recovery {
@@ -112,8 +118,7 @@ func (t *TCP) ccAck(a *AckSample) {
 // ccEvent tells the controller of an event; a is the sample of the ACK in work
 // or, outside of one, a new ackSample.
 func (t *TCP) ccEvent(e CongestionEvent, a *AckSample) {
-	if t.flags&tfOwnCC != 0 {
-		t.cold.ctl.OnEvent(&t.cc, e, a)
+	if t.flags&tfOwnCC != 0 && t.ownEvent(e, a) {
 		return
 	}
 	renoEvent(&t.cc, t.ccState(), e, a)
@@ -121,23 +126,15 @@ func (t *TCP) ccEvent(e CongestionEvent, a *AckSample) {
 
 // ccOwnsRecovery reports whether the controller sets the window in recovery.
 func (t *TCP) ccOwnsRecovery() bool {
-	return t.flags&tfOwnCC != 0 && t.cold.ctlTraits.OwnsRecovery
+	return t.flags&tfOwnCC != 0 && t.cold.own.traits.OwnsRecovery
 }
 
 // ccInit begins congestion control, once the MSS is known. A window that was
 // lost with the SYN is not used (RFC 5681 3.1, RFC 6928 2).
 func (t *TCP) ccInit() {
 	t.cc.init(uint32(t.mss), t.s.cfg.TCP.InitialWindow)
-	if t.flags&tfOwnCC != 0 {
-		t.cold.ctl.Init(&t.cc, t.s.now)
+	if t.flags&tfOwnCC != 0 && t.cold.own.ctl != nil {
+		t.cold.own.ctl.Init(&t.cc, t.s.now)
+		t.cold.own.setPace()
 	}
-}
-
-// UseCongestionControl puts a controller of the application's to the
-// connection, at any time. It must be the connection's alone.
-func (t *TCP) UseCongestionControl(ctl CongestionControl) {
-	c := t.coldPart()
-	c.ctl, c.ctlTraits = ctl, ctl.Traits()
-	t.flags |= tfOwnCC
-	ctl.Init(&t.cc, t.s.now)
 }

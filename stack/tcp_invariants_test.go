@@ -42,7 +42,9 @@ func checkInvariants(t testing.TB, s *Stack) {
 }
 
 // nagleFree reports whether nothing but a window can hold what is unsent.
-func (t *TCP) nagleFree() bool { return t.sndNxt == t.sndUna && t.flags&tfAwaitsPort == 0 }
+func (t *TCP) nagleFree() bool {
+	return t.sndNxt == t.sndUna && t.flags&tfAwaitsPort == 0 && (t.flags&tfOwnCC == 0 || t.cold.own.pace.at == 0)
+}
 
 func checkSendQueue(t testing.TB, c *TCP, name string) {
 	t.Helper()

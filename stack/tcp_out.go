@@ -55,6 +55,9 @@ func (t *TCP) outputData() bool {
 			t.nif.await(t)
 			return true
 		}
+		if t.paceHolds() {
+			return true
+		}
 		if ok = t.sendSegment(p, g); !ok {
 			break
 		}
@@ -76,6 +79,9 @@ func (t *TCP) outputData() bool {
 		} else if t.sndNxt == t.sndUna {
 			t.startPersist() // nothing in flight: only the window can hold us
 		}
+	}
+	if t.flags&tfOwnCC != 0 {
+		t.noteAppLimited()
 	}
 	return ok
 }
@@ -162,6 +168,7 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 		g.tx++
 	}
 	g.sentAt = t.s.now
+	t.segSent(g)
 	return true
 }
 

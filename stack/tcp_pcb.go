@@ -20,6 +20,7 @@ type tcpState struct {
 	in         inSegment // the segment in work (lwIP's tcp_in.c globals)
 	ack        AckSample // of its acknowledgement
 	ccs        ccStates
+	owns       []*ownCC // free ones
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -143,6 +144,7 @@ func (t *TCP) free() {
 	t.unlinkPort()
 	t.purge()
 	ts.ccs.put(t.cc.state)
+	t.dropOwn()
 	if c := t.cold; c != nil {
 		ext := c.ext
 		clear(ext)

@@ -18,6 +18,9 @@ type tcpSeg struct {
 	hdr    uint8  // bytes of headers in front of the data at the moment
 	sumOK  bool   // sum is the checksum of the data
 	sum    uint16 // running RFC 1071 sum of the data
+
+	appLimited bool    // with rate: the application did not fill the window
+	rate       segRate // for delivery rate estimation
 }
 
 // seg is the segment whose first buffer p is.

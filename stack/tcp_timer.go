@@ -40,6 +40,9 @@ func (s *Stack) timerFired(id uint32) {
 		t.rtxAt = 0
 		t.rtxTimeout()
 	}
+	if t.flags&tfOwnCC != 0 && due(t.cold.own.pace.at) {
+		t.paceTimeout()
+	}
 	if due(t.ctlAt) {
 		t.ctlAt = 0
 		t.ctlTimeout()
@@ -85,6 +88,9 @@ func (t *TCP) rearm() {
 			if x != 0 && x < at {
 				at = x
 			}
+		}
+		if o := c.own; o != nil && o.pace.at != 0 && o.pace.at < at {
+			at = o.pace.at
 		}
 	}
 	if at != Forever {

@@ -1,0 +1,233 @@
+package stack
+
+import "github.com/shardstack/shardstack/header"
+
+// A connection with a controller behind the interface, or a pacing rate, has a
+// part for that, from a free list of the stack; tfOwnCC says so. All others pay
+// a test of that flag.
+
+// ownCC is that part.
+type ownCC struct {
+	ctl    CongestionControl // nil: the stack's own
+	paces  CongestionPacer   // ctl, if it is one
+	losses CongestionLosses  // ctl, if it is one
+	traits CongestionTraits
+	rate   rateSampler
+	pace   pacer
+}
+
+// CongestionPacer is a controller that has the connection's segments paced.
+type CongestionPacer interface {
+	// PacingRate is asked after each call of the controller: bytes/s, 0 for no
+	// pacing.
+	PacingRate() uint64
+}
+
+// CongestionLosses is a controller that wants to hear of each segment that is
+// marked lost. OnLost comes before the OnEvent and OnAck of the same ACK.
+type CongestionLosses interface {
+	OnLost(c *Congestion, l *LostSegment)
+}
+
+// LostSegment is what is known of a segment that was marked lost, wholly or in
+// part. All but Now and Bytes need CongestionTraits.Rate.
+type LostSegment struct {
+	Now        int64
+	Bytes      uint32 // marked lost now
+	InFlight   uint32 // bytes in flight when it had been sent, itself included
+	Lost       uint32 // bytes lost since it was sent, itself included
+	Prior      uint32 // bytes that the connection had delivered then (RateSample.Prior)
+	AppLimited bool
+}
+
+// own returns the part, making it at first use.
+func (t *TCP) own() *ownCC {
+	c := t.coldPart()
+	if c.own == nil {
+		c.own = t.s.tcp.getOwn()
+		t.flags |= tfOwnCC
+	}
+	return c.own
+}
+
+func (ts *tcpState) getOwn() *ownCC {
+	if n := len(ts.owns); n > 0 {
+		o := ts.owns[n-1]
+		ts.owns = ts.owns[:n-1]
+		return o
+	}
+	return new(ownCC)
+}
+
+// dropOwn takes the part off a connection.
+func (t *TCP) dropOwn() {
+	if t.flags&tfOwnCC == 0 {
+		return
+	}
+	o := t.cold.own
+	*o = ownCC{}
+	t.cold.own = nil
+	t.flags &^= tfOwnCC
+	t.s.tcp.owns = append(t.s.tcp.owns, o)
+}
+
+// UseCongestionControl puts a controller of the application's to the
+// connection, at any time. It must be the connection's alone.
+func (t *TCP) UseCongestionControl(ctl CongestionControl) {
+	if t.s == nil {
+		return
+	}
+	o := t.own()
+	o.ctl, o.traits = ctl, ctl.Traits()
+	o.rate = rateSampler{}
+	for p := t.sndq.Head(); p != nil; p = p.QNext() {
+		seg(p).rate = segRate{} // of an earlier sampler
+	}
+	o.paces, _ = ctl.(CongestionPacer)
+	o.losses, _ = ctl.(CongestionLosses)
+	ctl.Init(&t.cc, t.s.now)
+	o.setPace()
+}
+
+// SetMaxPacingRate bounds the rate at which the connection sends, in bytes of
+// payload a second, whatever its controller (SO_MAX_PACING_RATE); 0: no bound.
+func (t *TCP) SetMaxPacingRate(rate uint64) {
+	if t.s == nil || rate == 0 && t.flags&tfOwnCC == 0 {
+		return
+	}
+	o := t.own()
+	o.pace.cap = rate
+	o.setPace()
+	_ = t.Output()
+}
+
+func (o *ownCC) setPace() {
+	rate := uint64(0)
+	if o.paces != nil {
+		rate = o.paces.PacingRate()
+	}
+	o.pace.set(rate)
+}
+
+// inFlight is how many bytes are in flight (RFC 6675 calls it pipe).
+func (t *TCP) inFlight() uint32 { return t.sndMax.Sub(t.sndUna) }
+
+// segSent is told that g goes out, before it counts as in flight.
+func (t *TCP) segSent(g *tcpSeg) {
+	if t.flags&tfOwnCC == 0 {
+		return
+	}
+	o := t.cold.own
+	if o.traits.Rate {
+		o.rate.sent(g, t.inFlight(), t.s.now)
+	}
+	o.pace.spend(g.n, t.s.now)
+}
+
+// segDelivered is told that n bytes of g arrived: acknowledged in order now, or
+// selectively, but only once.
+func (t *TCP) segDelivered(g *tcpSeg, n uint32) {
+	if t.flags&tfOwnCC != 0 && t.cold.own.traits.Rate && g.tx != 0 {
+		t.cold.own.rate.take(g, n, t.s.now)
+	}
+}
+
+// segAcked is segDelivered for what ack, beyond sndUna, covers of g.
+func (t *TCP) segAcked(g *tcpSeg, ack header.Seq) {
+	if t.flags&tfOwnCC == 0 {
+		return
+	}
+	from, to := g.seq, g.end()
+	if from.Less(t.sndUna) {
+		from = t.sndUna
+	}
+	if to.Greater(ack) {
+		to = ack
+	}
+	t.segDelivered(g, to.Sub(from))
+}
+
+// segLost is told that n bytes of g were marked lost.
+func (t *TCP) segLost(g *tcpSeg, n uint32) {
+	if t.flags&tfOwnCC == 0 {
+		return
+	}
+	o := t.cold.own
+	o.rate.lost += n
+	if o.losses == nil {
+		return
+	}
+	l := LostSegment{Now: t.s.now, Bytes: n}
+	if o.traits.Rate {
+		l.InFlight, l.Lost = g.rate.inFlight, o.rate.lost-g.rate.lost
+		l.Prior, l.AppLimited = g.rate.delivered, g.appLimited
+	}
+	o.losses.OnLost(&t.cc, &l)
+	o.setPace()
+}
+
+// ownAck is ccAck for connections with tfOwnCC. False: the stack's own
+// controller is to be told.
+func (t *TCP) ownAck(a *AckSample) bool {
+	o := t.cold.own
+	if o.ctl == nil {
+		return false
+	}
+	if o.traits.Rate {
+		a.Rate = o.rate.sample(int64(t.rtt.minRTT) * 1000)
+	}
+	o.ctl.OnAck(&t.cc, a)
+	o.setPace()
+	o.rate.next()
+	return true
+}
+
+// ownEvent is ccEvent likewise.
+func (t *TCP) ownEvent(e CongestionEvent, a *AckSample) bool {
+	o := t.cold.own
+	if o.ctl == nil {
+		return false
+	}
+	o.ctl.OnEvent(&t.cc, e, a)
+	o.setPace()
+	return true
+}
+
+// paceHolds reports whether nothing may go now; then the timer will call Output.
+func (t *TCP) paceHolds() bool {
+	if t.flags&tfOwnCC == 0 {
+		return false
+	}
+	p := &t.cold.own.pace
+	d := p.delay(t.s.now)
+	if d == 0 {
+		return false
+	}
+	p.at = t.s.now + d
+	t.arm(p.at)
+	return true
+}
+
+// paceRoom is how many bytes may go now, for a sender that cuts big segments.
+func (t *TCP) paceRoom() uint32 {
+	if t.flags&tfOwnCC == 0 {
+		return 1 << 30
+	}
+	return t.cold.own.pace.room(t.s.now, t.cc.MSS)
+}
+
+// paceTimeout: something may go again.
+func (t *TCP) paceTimeout() {
+	t.cold.own.pace.at = 0
+	_ = t.Output()
+}
+
+// noteAppLimited is called when what the windows allow was sent: if nothing is
+// left to send, the application is what limits.
+func (t *TCP) noteAppLimited() {
+	if o := t.cold.own; o.traits.Rate && t.unsent == nil {
+		if flight := t.inFlight(); flight < t.cc.Cwnd {
+			o.rate.limit(flight)
+		}
+	}
+}
