@@ -99,6 +99,41 @@ func (p *Pbuf) FreeHeader(n int) *Pbuf {
 	return p
 }
 
+// TrimFront removes n bytes from the front of the chain and frees the buffers
+// behind the first that get empty on the way. Unlike with FreeHeader the first
+// buffer stays, be it empty: with its control block, its place in a Queue, and
+// the bytes in front of its payload as headroom. It returns false and changes
+// nothing if n is negative or more than TotLen.
+func (p *Pbuf) TrimFront(n int) bool {
+	if debug {
+		p.assertLive()
+	}
+	if n < 0 || n > int(p.totLen) {
+		return false
+	}
+	left := p.totLen - uint32(n)
+	own := min(uint32(n), p.length)
+	p.payload += uintptr(own)
+	p.length -= own
+	p.totLen = left
+	for n -= int(own); n > 0; {
+		q := load(&p.next)
+		k := min(uint32(n), q.length)
+		n -= int(k)
+		q.payload += uintptr(k)
+		q.length -= k
+		q.totLen -= k
+		if q.length != 0 {
+			break
+		}
+		p.next = q.next
+		q.next = 0
+		q.totLen = 0
+		q.Free()
+	}
+	return true
+}
+
 // SetLen sets the payload of a single buffer to n bytes, after a driver has
 // filled Spare. It returns false and changes nothing if n is negative, beyond
 // the end of the buffer, or p is a chain.

@@ -152,3 +152,21 @@ func TestAppend(t *testing.T) {
 	require.Zero(t, p.Room())
 	p.Free()
 }
+
+func TestTrimFront(t *testing.T) {
+	pl := pbuftest.NewPool(t, pbuf.Config{DataRoom: 256})
+	for n := range 901 {
+		p := fill(t, pl, pbuf.KindPool, pattern(900))
+		require.True(t, p.TrimFront(n), n)
+		require.Equal(t, pattern(900)[n:], content(p), n)
+		require.Equal(t, 900-n, p.TotLen())
+		require.GreaterOrEqual(t, p.Headroom(), pbuf.Headroom, "the first buffer stays")
+		for _, bad := range []int{-1, p.TotLen() + 1, math.MaxInt} {
+			require.False(t, p.TrimFront(bad), bad)
+		}
+		require.True(t, p.AddHeader(20), n)
+		copy(p.Payload(), pattern(20))
+		require.Equal(t, append(pattern(20), pattern(900)[n:]...), content(p))
+		p.Free()
+	}
+}

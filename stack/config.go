@@ -83,6 +83,9 @@ type TCPConfig struct {
 	// NoDelay sends small segments at once on every new connection (no Nagle
 	// algorithm).
 	NoDelay bool
+	// GSO says when data is queued and sent in segments longer than the MSS, which
+	// the port or package offload cuts. Default GSOAuto: when the port does it.
+	GSO GSOMode
 	// DelayedAck is the longest an ACK waits. Default 40 ms, at most 500 ms
 	// (RFC 1122 4.2.3.2). Negative: every segment is acknowledged at once.
 	DelayedAck time.Duration
@@ -180,6 +183,8 @@ func (c *Config) Validate() error {
 		return bad("TCP.MSS %d outside 88 … 65495", t.MSS)
 	case t.InitialWindow < 1 || t.InitialWindow > 1000:
 		return bad("TCP.InitialWindow %d outside 1 … 1000", t.InitialWindow)
+	case t.GSO > GSONever:
+		return bad("TCP.GSO %d is no mode", t.GSO)
 	case t.DelayedAck > 500*time.Millisecond:
 		return bad("TCP.DelayedAck %v over 500 ms (RFC 1122 4.2.3.2)", t.DelayedAck)
 	case t.MinRTO < time.Millisecond || t.MinRTO > t.InitialRTO || t.InitialRTO > t.MaxRTO:

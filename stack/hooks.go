@@ -70,12 +70,14 @@ type Hooks struct {
 	// (LWIP_HOOK_TCP_OUT_ADD_TCPOPTS)
 	TCPOutAddOptions func(pcb *TCP, h *header.TCP, opts []byte)
 	// TCPSegmentLen caps the payload of the next segment made by Write; max
-	// is what the stack would use. Nil: max.
+	// is what the stack would use, which is more than the MSS where segments are
+	// cut later (TCPConfig.GSO). Nil: max.
 	TCPSegmentLen func(pcb *TCP, max int) int
 	// TCPSplit sees an unsent segment of n bytes that the window lets out only
-	// in part; it returns how many bytes to send now, 0 to wait. Nil: wait,
-	// unless half of the largest window or the persist timer says otherwise
-	// (RFC 9293 3.8.6.2.1).
+	// in part; it returns how many bytes to send now, 0 to wait. Nil: of a
+	// segment longer than the MSS a multiple of the MSS, if that is worth it;
+	// else wait, unless half of the largest window or the persist timer says
+	// otherwise (RFC 9293 3.8.6.2.1).
 	TCPSplit func(pcb *TCP, n, window int) int
 	// TCPPartialAck is told when an acknowledgement covers the first n bytes
 	// of a queued segment, after the segment was trimmed.

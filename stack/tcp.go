@@ -85,6 +85,7 @@ const (
 	tfRTO                             // between a timeout and the ACK of all that was sent
 	tfHeld                            // data is or was held back: out of order, or refused
 	tfOwnCC                           // cold.own has a congestion controller or a pacing rate
+	tfBig                             // segments longer than the MSS are queued and sent
 )
 
 // tfSlow are the conditions in which header prediction must not be used.

@@ -143,8 +143,8 @@ func (t *TCP) sampleRTT(ns int64) {
 }
 
 // trimAcked cuts the acknowledged front off the first queued segment, so that
-// a retransmission sends only the rest. A segment that the port still holds,
-// or whose front spans buffers, stays as it is. It returns the bytes cut.
+// a retransmission sends only the rest. A segment that the port still holds
+// stays as it is. It returns the bytes cut.
 func (t *TCP) trimAcked(ack header.Seq) uint32 {
 	p := t.sndq.Head()
 	g := seg(p)
@@ -152,10 +152,11 @@ func (t *TCP) trimAcked(ack header.Seq) uint32 {
 	if p.RefCount() > 1 || g.flags&header.TCPSyn != 0 || n > g.n {
 		return 0
 	}
-	t.stripHeaders(p, g)
-	if int(n) > p.Len() || !p.RemoveHeader(int(n)) {
-		return 0
+	if g.tx == 1 { // the first of a big segment have arrived: that is a round trip
+		t.rtt.sample(t.s.now - g.sentAt)
 	}
+	t.stripHeaders(p, g)
+	p.TrimFront(int(n))
 	g.seq, g.n, g.sumOK = ack, g.n-n, false
 	if h := t.s.hooks.TCPPartialAck; h != nil {
 		h(t, int(n))

@@ -303,6 +303,7 @@ func (t *TCP) setupPath(pt path) {
 	t.nif = pt.nif
 	t.neigh = t.s.neighborFor(pt.nif, pt.nextHop)
 	t.pathGen = t.s.pathGen
+	t.setFlag(tfBig, t.wantBig())
 }
 
 // freshPath makes sure that the cached path is of the present generation;

@@ -36,15 +36,15 @@ func (t *TCP) flushAck() {
 // the path was missing; the timer will try again.
 func (t *TCP) outputData() bool {
 	ok := true
-	wnd := min(t.sndWnd, t.cc.Cwnd)
+	wnd := t.sendWindow()
 	for p := t.unsent; p != nil; p = t.unsent {
 		g := seg(p)
-		if g.n > uint32(t.mss) && !t.splitSegment(p, uint32(t.mss)) { // the path MTU has shrunk
-			ok = false
-			break
-		}
-		if inFlight := g.seq.Sub(t.sndUna); g.n != 0 && inFlight+g.n > wnd {
-			if !t.splitForWindow(p, g, wnd, inFlight) {
+		if inFlight := g.seq.Sub(t.sndUna); g.n > uint32(t.mss) || g.n != 0 && inFlight+g.n > wnd {
+			n := t.sendQuota(p, g, wnd, inFlight)
+			if n == 0 {
+				break
+			}
+			if ok = t.splitSegment(p, n); !ok {
 				break
 			}
 		}
@@ -93,48 +93,6 @@ func (t *TCP) nagleHolds(p *pbuf.Pbuf, g *tcpSeg) bool {
 		g.tx == 0 && g.flags&header.TCPFin == 0 && p.QNext() == nil && t.flags&tfRecovery == 0
 }
 
-// splitForWindow makes a segment that exceeds the window fit, if sending part
-// of it now is right: sender's silly window avoidance (RFC 9293 3.8.6.2.1)
-// sends less than a segment only for half the largest window ever offered.
-func (t *TCP) splitForWindow(p *pbuf.Pbuf, g *tcpSeg, wnd, inFlight uint32) bool {
-	if wnd <= inFlight {
-		return false
-	}
-	room := wnd - inFlight
-	if h := t.s.hooks.TCPSplit; h != nil {
-		room = min(room, uint32(max(0, h(t, int(g.n), int(room)))))
-		return room > 0 && t.splitSegment(p, room)
-	}
-	if t.sndWnd >= t.cc.Cwnd || inFlight != 0 || room < t.sndWndMax/2 {
-		return false
-	}
-	return t.splitSegment(p, room)
-}
-
-// splitSegment cuts the first unsent segment so that it has n bytes. False: no
-// buffer, or the port still holds it.
-func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
-	g := seg(p)
-	if n >= g.n {
-		return true
-	}
-	if p.RefCount() > 1 {
-		return false
-	}
-	t.stripHeaders(p, g)
-	rest := t.s.alloc(pbuf.LayerTransport, int(g.n-n), pbuf.KindRAM)
-	if rest == nil {
-		return false
-	}
-	p.CopyPartial(rest.Payload(), int(n))
-	*seg(rest) = tcpSeg{seq: g.seq.Add(n), n: g.n - n, flags: g.flags, tx: g.tx}
-	p.Realloc(int(n))
-	g.n, g.sumOK = n, false
-	g.flags &^= header.TCPFin | header.TCPPsh
-	t.sndq.InsertAfter(p, rest)
-	return true
-}
-
 // stripHeaders takes the headers of an earlier transmission off a segment.
 func (t *TCP) stripHeaders(p *pbuf.Pbuf, g *tcpSeg) {
 	p.RemoveHeader(int(g.hdr))
@@ -162,7 +120,7 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 	}
 	g.hdr = uint8(p.TotLen() - before)
 	if g.tx != 0 {
-		t.s.stats.TCP.RetransSegs++
+		t.s.stats.TCP.RetransSegs += t.segments(g.n)
 	}
 	if g.tx < 255 {
 		g.tx++
@@ -206,6 +164,7 @@ func (t *TCP) putTCPHeader(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, 
 		opt = max(own, min(40, h(t, own)&^3))
 	}
 	n := header.TCPLen + opt
+	data := p.TotLen()
 	if !p.AddHeader(n) {
 		s.stats.Drops[DropNoBuf]++
 		return false
@@ -226,15 +185,16 @@ func (t *TCP) putTCPHeader(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, 
 	}
 	sum := header.PseudoHeader(t.local, t.remote, header.ProtoTCP, uint32(p.TotLen()))
 	p.L4Len = uint8(n)
+	tso := t.orderCut(p, data, opt-own)
 	switch {
-	case t.nif.caps.Has(offload.TxTCPCsum) || !g.sumOK:
+	case tso || t.nif.caps.Has(offload.TxTCPCsum) || !g.sumOK:
 		h.SetChecksum(sum)
 		p.Flags |= pbuf.TxTCPCsum
 	default:
 		p.Flags &^= pbuf.TxTCPCsum
 		h.SetChecksum(^header.Checksum(b, header.CombineChecksum(sum, g.sum)))
 	}
-	s.stats.TCP.OutSegs++
+	s.stats.TCP.OutSegs += t.segments(uint32(data))
 	return true
 }
 

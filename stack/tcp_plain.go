@@ -109,11 +109,13 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 	}
 	syn := flags&header.TCPSyn != 0
 	hdr := header.TCPLen + t.optionsLen(syn)
-	l4 := hdr + p.TotLen()
-	if header.IPv4Len+l4 > nif.mtu {
+	data := p.TotLen()
+	l4 := hdr + data
+	big := data > int(t.mss)
+	if header.IPv4Len+l4 > nif.mtu && !big {
 		return false
 	}
-	partial := nif.caps.Has(offload.TxTCPCsum)
+	partial := big || nif.caps.Has(offload.TxTCPCsum)
 	if !partial && !g.sumOK {
 		g.sum, g.sumOK = offload.L4Sum(p, 0, 0), true
 	}
@@ -144,12 +146,13 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 	(*header.TCP4)(b).Encode(&f)
 	p.L2Len, p.L3Len, p.L4Len = header.EthernetLen, header.IPv4Len, uint8(hdr)
 	if partial {
+		t.orderCut(p, data, 0)
 		p.Flags |= pbuf.TxTCPCsum
 	} else {
-		p.Flags &^= pbuf.TxTCPCsum
+		p.Flags &^= pbuf.TxTCPCsum | pbuf.TxTSO
 	}
 	n.touch(s.now)
-	s.stats.TCP.OutSegs++
+	s.stats.TCP.OutSegs += t.segments(uint32(data))
 	s.stats.IP.OutRequests++
 	nif.enqueue(p)
 	return true

@@ -50,6 +50,10 @@ func (t *TCP) Write(b []byte, flags WriteFlags) error {
 	// What fits behind the last unsent segment goes there. The new segments
 	// are made first, so that a lack of buffers changes nothing.
 	k := t.appendRoom(len(b))
+	more, ok := t.appendBuffers(k)
+	if !ok {
+		return ErrMem
+	}
 	var fresh pbuf.Queue
 	lbb := t.sndLbb.Add(uint32(k))
 	for rest := b[k:]; len(rest) > 0; {
@@ -57,13 +61,20 @@ func (t *TCP) Write(b []byte, flags WriteFlags) error {
 		p := t.newSegment(rest[:n], lbb, len(rest) < int(t.mss) && (flags&WriteMore != 0 || t.sndq.Len() != 0))
 		if p == nil {
 			fresh.FreeAll()
+			if more != nil {
+				more.Free()
+			}
 			return ErrMem
 		}
 		fresh.Push(p)
 		lbb = lbb.Add(uint32(n))
 		rest = rest[n:]
 	}
-	if k > 0 {
+	switch {
+	case k == 0:
+	case t.flags&tfBig != 0:
+		t.appendBig(t.sndq.Tail(), b[:k], more)
+	default:
 		t.appendTo(t.sndq.Tail(), b[:k])
 	}
 	for p := fresh.Pop(); p != nil; p = fresh.Pop() {
@@ -83,9 +94,12 @@ func (t *TCP) written(n int, flags WriteFlags) {
 	}
 }
 
-// segmentLen is the payload of a full segment.
+// segmentLen is the payload of a full segment in the queue.
 func (t *TCP) segmentLen() int {
 	n := int(t.mss)
+	if t.flags&tfBig != 0 {
+		n = t.bigLen()
+	}
 	if h := t.s.hooks.TCPSegmentLen; h != nil {
 		n = max(1, min(n, h(t, n)))
 	}
@@ -99,7 +113,13 @@ func (t *TCP) appendRoom(n int) int {
 	}
 	p := t.sndq.Tail()
 	g := seg(p)
-	if g.tx != 0 || g.flags&(header.TCPSyn|header.TCPFin) != 0 || p.Next() != nil {
+	if g.tx != 0 || g.flags&(header.TCPSyn|header.TCPFin) != 0 {
+		return 0
+	}
+	if t.flags&tfBig != 0 {
+		return t.appendRoomBig(p, g, n)
+	}
+	if p.Next() != nil {
 		return 0
 	}
 	return max(0, min(n, p.Tailroom(), t.segmentLen()-int(g.n)))
@@ -126,6 +146,9 @@ func (t *TCP) appendTo(p *pbuf.Pbuf, b []byte) {
 // oversize. Nil: no buffer.
 func (t *TCP) newSegment(b []byte, seq header.Seq, oversize bool) *pbuf.Pbuf {
 	room := len(b)
+	if room > int(t.mss) {
+		return t.newBigSegment(b, seq)
+	}
 	if oversize {
 		room = int(t.mss)
 	}
@@ -176,6 +199,10 @@ func (t *TCP) WritePbuf(p *pbuf.Pbuf, flags WriteFlags) error {
 			return nil
 		}
 	}
+	if t.flags&tfBig != 0 && t.joinTail(p, n) {
+		t.written(n, flags)
+		return nil
+	}
 	var pieces, heads pbuf.Queue
 	if !t.cut(p, &pieces) || !t.makeHeads(&pieces, &heads) {
 		heads.FreeAll()
@@ -193,6 +220,7 @@ func (t *TCP) WritePbuf(p *pbuf.Pbuf, flags WriteFlags) error {
 			h.Cat(q)
 			q = h
 		}
+		q.Flags = 0 // they may be those of its reception
 		*seg(q) = tcpSeg{seq: lbb, n: n}
 		lbb = lbb.Add(n)
 		t.pushSeg(q)

@@ -1,0 +1,256 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
+	"github.com/shardstack/shardstack/pbuf"
+)
+
+// Where somebody behind TCP cuts segments, the queue holds big ones: as many
+// times the MSS as fit an IP packet, in a jumbo buffer or a chain. A header is
+// made, and a window looked at, once for 64 KiB instead of 45 times. What goes
+// out at once is a multiple of the MSS except at the end of the data; a segment
+// that may go in part is cut in the queue, without copying (splitSegment), and so
+// is one of which a part was lost.
+
+// GSOMode says when TCP sends segments longer than the MSS.
+type GSOMode uint8
+
+const (
+	// GSOAuto: when the port of the path cuts them (offload.TSO4). Best in
+	// general: the stack does a fraction of the work for each byte.
+	GSOAuto GSOMode = iota
+	// GSOAlways: also when package offload has to cut them as they leave. Best
+	// for bulk data from a stack whose time is short, over ports that take chains
+	// (offload.MultiSeg), as the payload is not copied then. A port that takes
+	// single buffers only costs one copy more. Small segments gain nothing, and a
+	// burst of frames leaves at once, for which a receiver or a switch needs the
+	// buffers.
+	GSOAlways
+	// GSONever: every segment has at most an MSS of data. Best where packets are
+	// to be spread in time, or compared with those of another stack.
+	GSONever
+)
+
+const (
+	// maxBig is the most data in a segment: an IP packet less the longest headers.
+	maxBig = offload.MaxTSO - header.IPv4Len - 60
+	// maxBufs is how many buffers a segment may be a chain of; devices have limits.
+	maxBufs = 40
+)
+
+// wantBig says whether the connection's path is one for big segments.
+func (t *TCP) wantBig() bool {
+	switch t.s.cfg.TCP.GSO {
+	case GSOAlways:
+		return true
+	case GSONever:
+		return false
+	}
+	if t.local.Is4() {
+		return t.nif.caps.Has(offload.TSO4)
+	}
+	return t.nif.caps.Has(offload.TSO6)
+}
+
+// bigLen is the most data that goes out in one segment: what Netif.enqueueCut can
+// cut, with room for others in the interface's queue, if the port can't.
+func (t *TCP) bigLen() int {
+	mss := int(t.mss)
+	return mss * max(1, min(maxBig/mss, maxCut, t.nif.txMax/4))
+}
+
+// segments is how many segments n bytes of data are on the wire.
+func (t *TCP) segments(n uint32) uint64 {
+	mss := uint32(t.mss)
+	if n <= mss {
+		return 1
+	}
+	return uint64((n + mss - 1) / mss)
+}
+
+// orderCut sets what asks for p to be cut at the MSS, if its n bytes of data are
+// more than that; extra bytes of options are not counted in the MSS.
+func (t *TCP) orderCut(p *pbuf.Pbuf, n, extra int) bool {
+	if n <= int(t.mss) {
+		p.Flags &^= pbuf.TxTSO
+		return false
+	}
+	p.Flags |= pbuf.TxTSO
+	p.SegSize = uint16(max(1, int(t.mss)-extra))
+	return true
+}
+
+// sendWindow is how much may be in flight, counted from sndUna: whatever bounds
+// sending is in here, and nowhere else.
+func (t *TCP) sendWindow() uint32 { return min(t.sndWnd, t.cc.Cwnd) }
+
+// sendQuota is how much of the first unsent segment may go out now, with a window
+// of wnd of which inFlight bytes are used: all, a multiple of the MSS, or 0 for
+// none. It is asked for segments that are longer than the MSS or do not fit.
+func (t *TCP) sendQuota(p *pbuf.Pbuf, g *tcpSeg, wnd, inFlight uint32) uint32 {
+	room := wnd - min(wnd, inFlight)
+	mss := uint32(t.mss)
+	if g.n <= room {
+		n := mss
+		if t.flags&tfBig != 0 {
+			n = uint32(t.bigLen())
+		} // else the path's MTU has shrunk, or the path is another
+		if n < g.n {
+			return n
+		}
+		// RFC 9293 3.7.4: the Nagle algorithm keeps back what is less than an
+		// MSS at the end, as it does when that is a segment of its own.
+		if n = g.n; t.flags&tfNoDelay == 0 && p.QNext() == nil && g.flags&header.TCPFin == 0 && g.tx == 0 {
+			n -= n % mss
+		}
+		return n
+	}
+	if room == 0 {
+		return 0
+	}
+	if h := t.s.hooks.TCPSplit; h != nil {
+		return min(room, uint32(max(0, h(t, int(g.n), int(room)))))
+	}
+	if n := room - room%mss; n != 0 && g.n > mss {
+		// A cut costs something. While most of the window is in flight there will
+		// be an ACK that opens it further.
+		if inFlight != 0 && n < wnd/4 && g.tx == 0 {
+			return 0
+		}
+		return n
+	}
+	// Sender's silly window avoidance (RFC 9293 3.8.6.2.1) sends less than a
+	// segment only for half the largest window ever offered.
+	if t.sndWnd >= t.cc.Cwnd || inFlight != 0 || room < t.sndWndMax/2 {
+		return 0
+	}
+	return room
+}
+
+// splitSegment cuts a queued segment so that it has n bytes, and makes the rest
+// the next one. Nothing is copied but a short rest. False: no buffer, or the port
+// still holds it.
+func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
+	g := seg(p)
+	if n >= g.n {
+		return true
+	}
+	if p.RefCount() > 1 {
+		return false
+	}
+	t.stripHeaders(p, g)
+	rest := p.Split(int(n))
+	if rest == nil {
+		return false
+	}
+	if rest.Headroom() < maxHeaders {
+		h := t.s.alloc(pbuf.LayerTransport, 0, pbuf.KindRAM)
+		if h == nil {
+			p.Cat(rest)
+			return false
+		}
+		h.Cat(rest)
+		rest = h
+	}
+	r := seg(rest)
+	*r = *g
+	r.seq, r.n, r.sumOK = g.seq.Add(n), g.n-n, false
+	g.n, g.sumOK = n, false
+	g.flags &^= header.TCPFin | header.TCPPsh
+	t.sndq.InsertAfter(p, rest)
+	return true
+}
+
+// newBigSegment is newSegment for more than an MSS. It takes a jumbo buffer while
+// there are any, which others of the application's writes may fill up; else a
+// chain. Nothing is summed, as that is left to who cuts it.
+func (t *TCP) newBigSegment(b []byte, seq header.Seq) *pbuf.Pbuf {
+	kind := pbuf.KindRAM
+	if t.s.pool.Avail(pbuf.ClassJumbo) == 0 {
+		if kind = pbuf.KindPool; t.s.scarceChain(len(b)) {
+			return nil
+		}
+	}
+	p := t.s.alloc(pbuf.LayerTransport, len(b), kind)
+	if p == nil {
+		return nil
+	}
+	_ = p.Take(b) // it has the room
+	*seg(p) = tcpSeg{seq: seq, n: uint32(len(b))}
+	return p
+}
+
+// scarceChain is scarce for a chain of standard buffers.
+func (s *Stack) scarceChain(n int) bool {
+	const c = pbuf.ClassStandard
+	return s.pool.Avail(c)-n/s.bufRoom() <= s.pool.Cap(c)/reserveShare
+}
+
+// bufRoom is the room of a standard buffer.
+func (s *Stack) bufRoom() int { return max(1, s.pool.DataRoom(pbuf.ClassStandard)) }
+
+// appendRoomBig is appendRoom for a big segment: it may get further buffers.
+func (t *TCP) appendRoomBig(p *pbuf.Pbuf, g *tcpSeg, n int) int {
+	n = max(0, min(n, t.segmentLen()-int(g.n)))
+	if room := p.Room(); n > room && p.ChainLen()+2+(n-room)/t.s.bufRoom() > maxBufs {
+		return room
+	}
+	return n
+}
+
+// appendBuffers gives the buffers for what the last unsent segment needs beyond
+// those it has to take n bytes more: nil if none. False: there are none left.
+func (t *TCP) appendBuffers(n int) (*pbuf.Pbuf, bool) {
+	if t.flags&tfBig == 0 || n == 0 {
+		return nil, true
+	}
+	n -= t.sndq.Tail().Room()
+	if n <= 0 {
+		return nil, true
+	}
+	if t.s.scarceChain(n) {
+		return nil, false
+	}
+	p := t.s.alloc(pbuf.LayerRaw, n, pbuf.KindPool)
+	return p, p != nil
+}
+
+// appendBig copies b behind the data of an unsent segment, and into more, the
+// buffers that appendBuffers gave.
+func (t *TCP) appendBig(p *pbuf.Pbuf, b []byte, more *pbuf.Pbuf) {
+	if more == nil && p.Next() == nil && seg(p).n+uint32(len(b)) <= uint32(t.mss) {
+		t.appendTo(p, b)
+		return
+	}
+	g := seg(p)
+	g.n += uint32(len(b))
+	g.sumOK = false
+	k := len(b)
+	if more != nil {
+		k -= more.TotLen()
+	}
+	copy(p.Append(k), b[:k])
+	if more != nil {
+		_ = more.Take(b[k:]) // it has exactly that room
+		p.Cat(more)
+	}
+}
+
+// joinTail puts a packet's buffers behind those of the last unsent segment. False:
+// there is none, or it would be too long.
+func (t *TCP) joinTail(p *pbuf.Pbuf, n int) bool {
+	if t.unsent == nil {
+		return false
+	}
+	tail := t.sndq.Tail()
+	g := seg(tail)
+	if g.tx != 0 || g.flags&(header.TCPSyn|header.TCPFin) != 0 || int(g.n)+n > t.segmentLen() ||
+		tail.ChainLen()+p.ChainLen() > maxBufs {
+		return false
+	}
+	tail.Cat(p)
+	g.n += uint32(n)
+	g.sumOK = false
+	return true
+}
