@@ -97,14 +97,14 @@ func (t *TCP) sendQuota(p *pbuf.Pbuf, g *tcpSeg, wnd, inFlight uint32) uint32 {
 			n = uint32(t.bigLen())
 		} // else the path's MTU has shrunk, or the path is another
 		if n < g.n {
-			return n
+			return t.paced(n)
 		}
 		// RFC 9293 3.7.4: the Nagle algorithm keeps back what is less than an
 		// MSS at the end, as it does when that is a segment of its own.
 		if n = g.n; t.flags&tfNoDelay == 0 && p.QNext() == nil && g.flags&header.TCPFin == 0 && g.tx == 0 {
 			n -= n % mss
 		}
-		return n
+		return t.paced(n)
 	}
 	if room == 0 {
 		return 0
@@ -118,7 +118,7 @@ func (t *TCP) sendQuota(p *pbuf.Pbuf, g *tcpSeg, wnd, inFlight uint32) uint32 {
 		if inFlight != 0 && n < wnd/4 && g.tx == 0 {
 			return 0
 		}
-		return n
+		return t.paced(n)
 	}
 	// Sender's silly window avoidance (RFC 9293 3.8.6.2.1) sends less than a
 	// segment only for half the largest window ever offered.
@@ -126,6 +126,16 @@ func (t *TCP) sendQuota(p *pbuf.Pbuf, g *tcpSeg, wnd, inFlight uint32) uint32 {
 		return 0
 	}
 	return room
+}
+
+// paced is how much of n bytes, more than an MSS, the pacer lets go now: a
+// multiple of the MSS, if not all.
+func (t *TCP) paced(n uint32) uint32 {
+	mss := uint32(t.mss)
+	if room := t.paceRoom(); room < n {
+		return max(room-room%mss, mss)
+	}
+	return n
 }
 
 // splitSegment cuts a queued segment so that it has n bytes, and makes the rest

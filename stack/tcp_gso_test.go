@@ -319,3 +319,23 @@ func TestTCPBig_Transfer(t *testing.T) {
 		})
 	}
 }
+
+// TestTCPBig_Paced: of a big segment goes what the pacer lets go within a tick.
+func TestTCPBig_Paced(t *testing.T) {
+	sc := runScript(t, bigTS(), established)
+	sc.pcb.SetMaxPacingRate(uint64(3000 * 1e9 / paceTick)) // three segments a tick
+	sc.run(`
+		write 10000
+		> A 1 len=1000
+		> A 1001 len=1000
+		> A 2001 len=1000
+		>
+	`)
+	require.Equal(t, []int{3000, 7000}, sc.pcb.queued())
+	sc.run(`
+		+5ms
+		> A 3001 len=1000
+	`)
+	require.Len(t, sc.out, 6)
+	sc.out = nil
+}

@@ -39,6 +39,9 @@ func (t *TCP) outputData() bool {
 	wnd := t.sendWindow()
 	for p := t.unsent; p != nil; p = t.unsent {
 		g := seg(p)
+		if t.paceHolds() {
+			return true
+		}
 		if inFlight := g.seq.Sub(t.sndUna); g.n > uint32(t.mss) || g.n != 0 && inFlight+g.n > wnd {
 			n := t.sendQuota(p, g, wnd, inFlight)
 			if n == 0 {
@@ -53,9 +56,6 @@ func (t *TCP) outputData() bool {
 		}
 		if t.nif.holds() {
 			t.nif.await(t)
-			return true
-		}
-		if t.paceHolds() {
 			return true
 		}
 		if ok = t.sendSegment(p, g); !ok {
