@@ -11,13 +11,13 @@
 package pcap
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/shardstack/shardstack/pcapng"
 	"github.com/shardstack/shardstack/port"
 )
 
@@ -73,7 +73,7 @@ func NewWriter(w io.Writer, cfg Config) (*Writer, error) {
 	if !cfg.Epoch.IsZero() {
 		pw.epoch = cfg.Epoch.UnixNano()
 	}
-	if err := pw.write(sectionHeader()); err != nil {
+	if err := pw.write(pcapng.SectionHeader()); err != nil {
 		return nil, err
 	}
 	return pw, nil
@@ -85,7 +85,7 @@ func (w *Writer) Wrap(p port.Port) (port.Port, error) {
 	name := p.Info().Name
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.write(interfaceBlock(name, w.snap)); err != nil {
+	if err := w.write(pcapng.InterfaceBlock(name, w.snap)); err != nil {
 		return nil, err
 	}
 	w.ifaces++
@@ -125,28 +125,12 @@ func (i *iface) Write(records []byte) {
 
 // Append implements port.Observer: it makes an enhanced packet block.
 func (i *iface) Append(buf []byte, f *port.Frame) []byte {
-	le := binary.LittleEndian
-	orig := f.Packet.TotLen()
-	kept := min(orig, i.w.snap)
-	padded := (kept + 3) &^ 3
-	size := uint32(packetFixed + padded)
-	when := uint64(f.Time + i.w.epoch)
-
-	buf = le.AppendUint32(buf, blockPacket)
-	buf = le.AppendUint32(buf, size)
-	buf = le.AppendUint32(buf, i.id)
-	buf = le.AppendUint32(buf, uint32(when>>32))
-	buf = le.AppendUint32(buf, uint32(when))
-	buf = le.AppendUint32(buf, uint32(kept))
-	buf = le.AppendUint32(buf, uint32(orig))
-	buf = appendPacket(buf, f.Packet, kept)
-	buf = append(buf, zeros[:padded-kept]...)
-	direction := uint32(inbound)
-	if f.Sent {
-		direction = outbound
+	p := pcapng.Packet{
+		Frame: f.Packet, Time: f.Time + i.w.epoch, Interface: i.id, Snap: i.w.snap,
+		Direction: pcapng.Inbound, Queue: uint32(f.Queue),
 	}
-	buf = appendOption32(buf, optPacketFlags, direction)
-	buf = appendOption32(buf, optPacketQueue, uint32(f.Queue))
-	buf = le.AppendUint32(buf, optEnd)
-	return le.AppendUint32(buf, size)
+	if f.Sent {
+		p.Direction = pcapng.Outbound
+	}
+	return pcapng.AppendPacket(buf, &p)
 }

@@ -1,4 +1,7 @@
-package pcap
+// Package pcapng writes the blocks of pcapng capture files with nanoseconds
+// (draft-ietf-opsawg-pcapng), for the ports that port/pcap wraps and the links
+// of stack/sim. It does no input or output.
+package pcapng
 
 import (
 	"encoding/binary"
@@ -23,14 +26,17 @@ const (
 	optPacketFlags = 2
 	optPacketQueue = 6
 
-	inbound  = 1 // epb_flags, bits 0 and 1
-	outbound = 2
-
 	nanoseconds = 9 // if_tsresol: 10^-9 s
 
 	// packetFixed is an enhanced packet block without the packet: 28 bytes in
 	// front, two options of 8, the end of options, the length.
 	packetFixed = 28 + 2*8 + 4 + 4
+)
+
+// Directions of a packet: epb_flags, bits 0 and 1.
+const (
+	Inbound  = 1
+	Outbound = 2
 )
 
 var zeros [4]byte
@@ -60,8 +66,8 @@ func block(typ uint32, body []byte) []byte {
 	return le.AppendUint32(b, size)
 }
 
-// sectionHeader is the block that a file begins with.
-func sectionHeader() []byte {
+// SectionHeader is the block that a file begins with.
+func SectionHeader() []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, byteOrderMagic)
 	b = le.AppendUint16(b, 1) // version 1.0
@@ -71,8 +77,9 @@ func sectionHeader() []byte {
 	return block(blockSection, appendOption(b, optEnd, nil))
 }
 
-// interfaceBlock describes an interface; the first one has number 0.
-func interfaceBlock(name string, snap int) []byte {
+// InterfaceBlock describes an Ethernet interface of which snap bytes a frame are
+// kept. The first one of a section has number 0.
+func InterfaceBlock(name string, snap int) []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint16(nil, linkEthernet)
 	b = le.AppendUint16(b, 0)
@@ -82,8 +89,8 @@ func interfaceBlock(name string, snap int) []byte {
 	return block(blockInterface, appendOption(b, optEnd, nil))
 }
 
-// appendPacket appends the first n bytes of a chain, which has them.
-func appendPacket(b []byte, p *pbuf.Pbuf, n int) []byte {
+// appendPayload appends the first n bytes of a chain, which has them.
+func appendPayload(b []byte, p *pbuf.Pbuf, n int) []byte {
 	for n > 0 {
 		part := p.Payload()
 		part = part[:min(n, len(part))]
@@ -92,4 +99,37 @@ func appendPacket(b []byte, p *pbuf.Pbuf, n int) []byte {
 		p = p.Next()
 	}
 	return b
+}
+
+// Packet is a frame to be recorded.
+type Packet struct {
+	Frame     *pbuf.Pbuf // stays the caller's
+	Time      int64      // ns since 1970-01-01 UTC
+	Interface uint32     // number of the interface block
+	Snap      int        // at most so many bytes are kept
+	Direction uint32     // Inbound or Outbound
+	Queue     uint32
+}
+
+// AppendPacket appends an enhanced packet block.
+func AppendPacket(buf []byte, p *Packet) []byte {
+	le := binary.LittleEndian
+	orig := p.Frame.TotLen()
+	kept := min(orig, p.Snap)
+	padded := (kept + 3) &^ 3
+	size := uint32(packetFixed + padded)
+
+	buf = le.AppendUint32(buf, blockPacket)
+	buf = le.AppendUint32(buf, size)
+	buf = le.AppendUint32(buf, p.Interface)
+	buf = le.AppendUint32(buf, uint32(uint64(p.Time)>>32))
+	buf = le.AppendUint32(buf, uint32(p.Time))
+	buf = le.AppendUint32(buf, uint32(kept))
+	buf = le.AppendUint32(buf, uint32(orig))
+	buf = appendPayload(buf, p.Frame, kept)
+	buf = append(buf, zeros[:padded-kept]...)
+	buf = appendOption32(buf, optPacketFlags, p.Direction)
+	buf = appendOption32(buf, optPacketQueue, p.Queue)
+	buf = le.AppendUint32(buf, optEnd)
+	return le.AppendUint32(buf, size)
 }
