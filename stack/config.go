@@ -75,6 +75,10 @@ type TCPConfig struct {
 	// MSS caps the segment size in both directions. Default: the interface's
 	// MTU less headers (RFC 6691).
 	MSS int
+	// Congestion names the congestion control of new connections: "cubic"
+	// (RFC 9438 with HyStart++, RFC 9406; the default) or "reno" (RFC 5681,
+	// 6582).
+	Congestion string
 	// InitialWindow in segments. Default 10 (RFC 6928).
 	InitialWindow int
 	// NoTimestamps, NoWindowScale leave out the RFC 7323 options.
@@ -157,6 +161,7 @@ func (c *Config) Validate() error {
 	d := *c
 	d.setDefaults()
 	t := &d.TCP
+	_, known := ccKindOf(t.Congestion)
 	bad := func(format string, a ...any) error {
 		return fmt.Errorf("stack: config: "+format+": %w", append(a, ErrVal)...)
 	}
@@ -181,6 +186,8 @@ func (c *Config) Validate() error {
 		return bad("TCP.SendBuf %d outside 536 … 1 GiB", t.SendBuf)
 	case t.MSS != 0 && (t.MSS < 88 || t.MSS > 65495):
 		return bad("TCP.MSS %d outside 88 … 65495", t.MSS)
+	case !known:
+		return bad("TCP.Congestion %q is unknown", t.Congestion)
 	case t.InitialWindow < 1 || t.InitialWindow > 1000:
 		return bad("TCP.InitialWindow %d outside 1 … 1000", t.InitialWindow)
 	case t.GSO > GSONever:

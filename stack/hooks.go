@@ -102,7 +102,8 @@ type Hooks struct {
 	TCPLookup func(local header.Addr, lport uint16, remote header.Addr, rport uint16) *TCP
 	// CongestionControl makes the congestion controller of a new connection.
 	// Nil, or a
-	// nil result: NewReno (RFC 5681, 6582).
+	// nil result: the one that TCPConfig.Congestion or SetCongestionControl
+	// names.
 	CongestionControl func(pcb *TCP) CongestionControl
 
 	// AllocPbuf replaces the pool for packets that the stack makes. Nil:

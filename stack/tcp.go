@@ -144,6 +144,7 @@ type TCP struct {
 	rtxAt    int64 // retransmission or persist
 	delack   int64
 	ttl, tos uint8
+	ccKind   ccKind
 
 	// Fifth: the round trip.
 	rtt        rttEstimator

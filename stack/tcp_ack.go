@@ -168,7 +168,9 @@ func (t *TCP) trimAcked(ack header.Seq) uint32 {
 // (RFC 5681 3.2, RFC 6582 3.2).
 func (t *TCP) dupAck() {
 	if t.flags&tfRecovery != 0 {
-		t.cc.Cwnd += uint32(t.mss) // each one says that a segment has left
+		if !t.ccOwnsRecovery() {
+			t.cc.Cwnd += uint32(t.mss) // each one says that a segment has left
+		}
 		return
 	}
 	if t.flags&(tfRTO|tfPersist) != 0 {
@@ -186,8 +188,11 @@ func (t *TCP) dupAck() {
 	t.s.stats.TCP.FastRetransmits++
 	t.recover = t.sndMax
 	t.flags |= tfRecovery
+	t.loseHead()
 	t.ccEvent(CongestionLoss, t.ackSample())
-	t.cc.Cwnd = t.cc.Ssthresh + 3*uint32(t.mss)
+	if !t.ccOwnsRecovery() {
+		t.cc.Cwnd = t.cc.Ssthresh + 3*uint32(t.mss)
+	}
 	t.retransmitHead()
 	t.rtxAt = t.s.now + t.rtt.rto()
 	t.arm(t.rtxAt)
@@ -199,16 +204,28 @@ func (t *TCP) recoveryAck(ack header.Seq, advance uint32) {
 	mss := uint32(t.mss)
 	if ack.GreaterEq(t.recover) {
 		flight := t.sndMax.Sub(ack)
-		t.cc.Cwnd = min(t.cc.Ssthresh, max(flight, mss)+mss)
+		if !t.ccOwnsRecovery() {
+			t.cc.Cwnd = min(t.cc.Ssthresh, max(flight, mss)+mss)
+		}
 		t.flags &^= tfRecovery
 		t.dupAcks = 0
 		t.ccEvent(CongestionRecovered, &t.s.tcp.ack)
 		return
 	}
 	// A partial ACK: the next hole is lost too.
-	t.cc.Cwnd -= min(advance, t.cc.Cwnd-mss)
-	if advance >= mss {
-		t.cc.Cwnd += mss
+	if !t.ccOwnsRecovery() {
+		t.cc.Cwnd -= min(advance, t.cc.Cwnd-mss)
+		if advance >= mss {
+			t.cc.Cwnd += mss
+		}
 	}
+	t.loseHead()
 	t.retransmitHead()
+}
+
+// loseHead tells that the first segment in flight is lost.
+func (t *TCP) loseHead() {
+	if p := t.sndq.Head(); p != nil {
+		t.segLost(seg(p), seg(p).seqLen())
+	}
 }

@@ -1,5 +1,7 @@
 package stack
 
+import "github.com/shardstack/shardstack/header"
+
 // Congestion is the window of a connection in bytes (RFC 5681 2), which its
 // controller steers.
 type Congestion struct {
@@ -12,14 +14,18 @@ type Congestion struct {
 // AckSample is what an acknowledgement says of the path. Bytes are sequence
 // space; a segment that the peer has selectively acknowledged is delivered.
 type AckSample struct {
-	Now          int64  // the clock, ns
-	RTT          int64  // round trip of a segment acknowledged now, ns; 0: no sample
-	Acked        uint32 // bytes newly acknowledged in order
-	Delivered    uint32 // bytes that newly arrived: in order or not, each once
-	Lost         uint32 // bytes newly marked lost
-	FlightBefore uint32 // bytes in flight before: sent, neither delivered nor lost
-	Flight       uint32 // and after this acknowledgement
-	Recovery     bool   // fast recovery was under way when it came
+	Now          int64      // the clock, ns
+	RTT          int64      // round trip of a segment acknowledged now, ns; 0: no sample
+	SRTT         int64      // smoothed round trip (RFC 6298), ns; 0: none yet
+	Una, Nxt     header.Seq // SND.UNA now, and the highest sequence number sent
+	Acked        uint32     // bytes newly acknowledged in order
+	Delivered    uint32     // bytes that newly arrived: in order or not, each once
+	Lost         uint32     // bytes newly marked lost
+	FlightSize   uint32     // sent and not acknowledged in order before (RFC 5681 2)
+	FlightBefore uint32     // bytes in flight before: sent, neither delivered nor lost
+	Flight       uint32     // and after this acknowledgement
+	Recovery     bool       // fast recovery was under way when it came
+	AfterTimeout bool       // what a timeout has sent again was being acknowledged
 	// Rate is the delivery rate sample; nil without CongestionTraits.Rate. It is
 	// valid during the call only.
 	Rate *RateSample
@@ -41,6 +47,12 @@ const (
 	// CongestionSpurious: what the latest CongestionLoss or CongestionTimeout
 	// reported was none; the controller takes its answer back (RFC 4015).
 	CongestionSpurious
+	// CongestionECN: the peer reports that a packet was marked CE (RFC 3168
+	// 6.1.2), at most once a round trip, and there is no recovery: the
+	// controller sets Cwnd and Ssthresh.
+	CongestionECN
+	// CongestionIdle: something is about to be sent while nothing is in flight.
+	CongestionIdle
 	// CongestionRecovered: recovery has ended; Cwnd is Ssthresh or below.
 	CongestionRecovered
 	numCongestionEvents
@@ -72,12 +84,10 @@ type CongestionControl interface {
 	OnEvent(c *Congestion, e CongestionEvent, a *AckSample)
 }
 
-// init starts a connection: initial window (RFC 6928, by the formula there),
-// no threshold.
-func (c *Congestion) init(mss uint32, iw int) {
-	c.MSS = mss
-	c.Cwnd = min(uint32(iw)*mss, max(2*mss, uint32(iw)*1460))
-	c.Ssthresh = ssthreshNone
+// initialWindow is that of RFC 6928, by the formula there, for an MSS and a
+// number of segments.
+func initialWindow(mss uint32, iw int) uint32 {
+	return min(uint32(iw)*mss, max(2*mss, uint32(iw)*1460))
 }
 
 // ssthreshNone is a threshold beyond every window: no loss was seen yet.
@@ -95,46 +105,83 @@ const ssthreshNone = 1 << 30
 func (t *TCP) ackSample() *AckSample {
 	a := &t.s.tcp.ack
 	flight := t.sndMax.Sub(t.sndUna)
-	*a = AckSample{Now: t.s.now, FlightBefore: flight, Flight: flight, Recovery: t.flags&tfRecovery != 0}
+	*a = AckSample{Now: t.s.now, FlightSize: flight, FlightBefore: flight, Flight: flight,
+		Recovery: t.flags&tfRecovery != 0, AfterTimeout: t.flags&tfRTO != 0}
 	return a
 }
 
 // ccAck tells the controller of an acknowledgement of something new.
 func (t *TCP) ccAck(a *AckSample) {
-	if t.flags&tfOwnCC != 0 && t.ownAck(a) {
-		return
-	}
-	if a.Recovery {
-		return // the sender sets the window then
-	}
 	c := &t.cc
-	if c.Cwnd < c.Ssthresh {
-		renoSlowStart(c, a)
-		return
+	if c.state|uint32(t.flags&tfOwnCC) == 0 && !a.Recovery { // nearly all connections
+		if a.FlightSize < c.Cwnd/2 {
+			return
+		}
+		if c.Cwnd < min(stateFrom*c.MSS, c.Ssthresh) {
+			slowStart(c, a, kindL[t.ccKind])
+			return
+		}
 	}
-	renoAvoid(c, t.ccState(), a)
+	t.ccAckSlow(a)
+}
+
+// ccAckSlow is ccAck for a connection that has a part or a state for it, or
+// needs one now.
+func (t *TCP) ccAckSlow(a *AckSample) {
+	a.Una, a.Nxt, a.SRTT = t.sndUna, t.sndMax, int64(t.rtt.srtt8)*125
+	if t.flags&tfOwnCC != 0 && t.ownAck(a) || a.Recovery {
+		return // else the sender sets the window in recovery
+	}
+	c, st := &t.cc, t.ccState()
+	used := st.use.ack(c, a)
+	switch {
+	case !used || c.Cwnd >= cwndMax:
+		st.cubic.skip(a.Now)
+		st.use.expire(c, a.Now, t.initialWindow())
+	case c.Cwnd < c.Ssthresh:
+		if t.ccKind == ccCubic && c.Ssthresh == ssthreshNone {
+			hystartAck(c, st, a)
+			return
+		}
+		slowStart(c, a, kindL[t.ccKind])
+	case t.ccKind == ccReno:
+		renoAvoid(c, st, a)
+	default:
+		cubicAvoid(c, &st.cubic, a)
+	}
 }
 
 // ccEvent tells the controller of an event; a is the sample of the ACK in work
 // or, outside of one, a new ackSample.
 func (t *TCP) ccEvent(e CongestionEvent, a *AckSample) {
+	if t.state < StateEstablished { // no state for those who may never come
+		return
+	}
 	if t.flags&tfOwnCC != 0 && t.ownEvent(e, a) {
 		return
 	}
-	renoEvent(&t.cc, t.ccState(), e, a)
+	if t.ccKind == ccReno {
+		renoEvent(&t.cc, t.ccState(), e, a)
+	} else {
+		cubicEvent(&t.cc, t.ccState(), e, a)
+	}
+}
+
+// ccStart is called before something is sent while nothing is in flight.
+func (t *TCP) ccStart() {
+	if t.cc.state|uint32(t.flags&tfOwnCC) == 0 {
+		return
+	}
+	a := t.ackSample()
+	if t.flags&tfOwnCC != 0 && t.ownEvent(CongestionIdle, a) || t.cc.state == 0 {
+		return
+	}
+	st := t.ccState()
+	st.cubic.skip(a.Now)
+	st.use.expire(&t.cc, a.Now, t.initialWindow())
 }
 
 // ccOwnsRecovery reports whether the controller sets the window in recovery.
 func (t *TCP) ccOwnsRecovery() bool {
 	return t.flags&tfOwnCC != 0 && t.cold.own.traits.OwnsRecovery
-}
-
-// ccInit begins congestion control, once the MSS is known. A window that was
-// lost with the SYN is not used (RFC 5681 3.1, RFC 6928 2).
-func (t *TCP) ccInit() {
-	t.cc.init(uint32(t.mss), t.s.cfg.TCP.InitialWindow)
-	if t.flags&tfOwnCC != 0 && t.cold.own.ctl != nil {
-		t.cold.own.ctl.Init(&t.cc, t.s.now)
-		t.cold.own.setPace()
-	}
 }

@@ -12,6 +12,7 @@ type ownCC struct {
 	paces  CongestionPacer   // ctl, if it is one
 	losses CongestionLosses  // ctl, if it is one
 	traits CongestionTraits
+	stacks bool // ctl is of the stack's ccKind
 	rate   rateSampler
 	pace   pacer
 }
@@ -64,29 +65,12 @@ func (t *TCP) dropOwn() {
 	if t.flags&tfOwnCC == 0 {
 		return
 	}
+	t.dropController()
 	o := t.cold.own
 	*o = ownCC{}
 	t.cold.own = nil
 	t.flags &^= tfOwnCC
 	t.s.tcp.owns = append(t.s.tcp.owns, o)
-}
-
-// UseCongestionControl puts a controller of the application's to the
-// connection, at any time. It must be the connection's alone.
-func (t *TCP) UseCongestionControl(ctl CongestionControl) {
-	if t.s == nil {
-		return
-	}
-	o := t.own()
-	o.ctl, o.traits = ctl, ctl.Traits()
-	o.rate = rateSampler{}
-	for p := t.sndq.Head(); p != nil; p = p.QNext() {
-		seg(p).rate = segRate{} // of an earlier sampler
-	}
-	o.paces, _ = ctl.(CongestionPacer)
-	o.losses, _ = ctl.(CongestionLosses)
-	ctl.Init(&t.cc, t.s.now)
-	o.setPace()
 }
 
 // SetMaxPacingRate bounds the rate at which the connection sends, in bytes of
@@ -198,12 +182,11 @@ func (t *TCP) paceHolds() bool {
 	if t.flags&tfOwnCC == 0 {
 		return false
 	}
-	p := &t.cold.own.pace
-	d := p.delay(t.s.now)
-	if d == 0 {
+	if t.paceRoom() != 0 {
 		return false
 	}
-	p.at = t.s.now + d
+	p := &t.cold.own.pace
+	p.at = t.s.now + p.delay(t.s.now)
 	t.arm(p.at)
 	return true
 }

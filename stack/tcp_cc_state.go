@@ -1,14 +1,38 @@
 package stack
 
 // ccState is what the stack's own loss-based controllers know of a connection
-// beyond its window. It comes from a free list of the stack when a connection
-// first leaves slow start or loses something: most never do.
+// beyond its window. It comes from a free list of the stack when the window first
+// grows beyond stateFrom segments, or something is lost: most connections never
+// need one, and the window itself stays in the PCB.
 type ccState struct {
-	acked uint32 // bytes acknowledged in congestion avoidance since Cwnd grew (RFC 3465 2.1)
-	next  uint32 // in the free list
+	next    uint32 // in the free list
+	acked   uint32 // NewReno: bytes acknowledged since Cwnd grew (RFC 3465 2.1)
+	use     windowUse
+	hystart hystart
+	cubic   cubic
 
 	// Before the latest reduction, for when it was for nothing.
 	priorCwnd, priorSsthresh uint32
+	priorCubic               cubic
+}
+
+// stateFrom segments are a window that is worth watching. What a smaller one
+// could gain by leaving slow start early is less than a round trip.
+const stateFrom = 16
+
+// remember keeps what a reduction changes.
+func (st *ccState) remember(c *Congestion) {
+	st.priorCwnd, st.priorSsthresh, st.priorCubic = c.Cwnd, c.Ssthresh, st.cubic
+}
+
+// undo takes the latest reduction back (RFC 4015 3.2, RFC 9438 4.9). The window
+// that the sender has used since may be larger than the old one.
+func (st *ccState) undo(c *Congestion) {
+	if st.priorCwnd != 0 {
+		c.Cwnd, c.Ssthresh = max(c.Cwnd, st.priorCwnd), max(c.Ssthresh, st.priorSsthresh)
+		st.cubic = st.priorCubic
+		st.priorCwnd = 0
+	}
 }
 
 // ccStates numbers the states from 1, in chunks that never move.

@@ -14,33 +14,38 @@ func TestCongestion_RFC6928_2_InitialWindow(t *testing.T) {
 		4000: 14600, // min(10*MSS, max(2*MSS, 14600))
 		9000: 18000,
 	} {
-		var c Congestion
-		c.init(mss, 10)
-		require.Equal(t, want, c.Cwnd, "MSS %d", mss)
+		require.Equal(t, want, initialWindow(mss, 10), "MSS %d", mss)
 	}
 }
+
+// window is a window of n bytes in segments of 1000, with no threshold yet.
+func window(n uint32) Congestion { return Congestion{Cwnd: n, Ssthresh: ssthreshNone, MSS: 1000} }
 
 // ack is a sample of n bytes acknowledged of flight.
 func ack(n, flight uint32) *AckSample {
-	return &AckSample{Acked: n, Delivered: n, FlightBefore: flight, Flight: flight - n}
+	return &AckSample{Acked: n, Delivered: n, FlightSize: flight, FlightBefore: flight, Flight: flight - n}
 }
 
 func TestNewReno_RFC5681_3_1_SlowStartDoublesAWindow(t *testing.T) {
-	var c Congestion
-	c.init(1000, 10)
+	c := window(10000)
 	for range 10 {
-		renoSlowStart(&c, ack(1000, 10000))
+		slowStart(&c, ack(1000, 10000), renoL)
 	}
 	require.Equal(t, uint32(20000), c.Cwnd)
-	renoSlowStart(&c, ack(50000, 100000))
-	require.Equal(t, uint32(22000), c.Cwnd, "a stretch ACK counts for two segments (RFC 3465)")
+	slowStart(&c, ack(50000, 100000), renoL)
+	require.Equal(t, uint32(22000), c.Cwnd, "a stretch ACK counts for two segments (RFC 3465 2.2)")
+	a := ack(5000, 100000)
+	a.AfterTimeout = true
+	slowStart(&c, a, renoL)
+	require.Equal(t, uint32(23000), c.Cwnd, "and for one after a timeout (RFC 3465 2.3)")
+	c.Ssthresh = 23500
+	slowStart(&c, ack(1000, 100000), renoL)
+	require.Equal(t, uint32(23500), c.Cwnd, "not beyond the threshold")
 }
 
 func TestNewReno_RFC5681_3_1_AvoidanceAddsASegmentAWindow(t *testing.T) {
-	var c Congestion
+	c := window(10000)
 	var st ccState
-	c.init(1000, 10)
-	c.Ssthresh = 5000
 	for i := range 10 {
 		require.Equal(t, uint32(10000), c.Cwnd, "after %d", i)
 		renoAvoid(&c, &st, ack(1000, 10000))
@@ -49,9 +54,8 @@ func TestNewReno_RFC5681_3_1_AvoidanceAddsASegmentAWindow(t *testing.T) {
 }
 
 func TestNewReno_RFC5681_Eq4_Loss(t *testing.T) {
-	var c Congestion
+	c := window(10000)
 	var st ccState
-	c.init(1000, 10)
 	renoEvent(&c, &st, CongestionLoss, ack(0, 8000))
 	require.Equal(t, uint32(4000), c.Ssthresh)
 	renoEvent(&c, &st, CongestionLoss, ack(0, 1000))
@@ -63,10 +67,17 @@ func TestNewReno_RFC5681_Eq4_Loss(t *testing.T) {
 	require.Equal(t, uint32(5000), c.Ssthresh, "once a segment (RFC 5681 3.1)")
 }
 
-func TestNewReno_RFC4015_3_2_UndoRestoresTheWindow(t *testing.T) {
-	var c Congestion
+func TestNewReno_RFC3168_6_1_2_ECNHalvesTheWindow(t *testing.T) {
+	c := window(10000)
 	var st ccState
-	c.init(1000, 10)
+	renoEvent(&c, &st, CongestionECN, ack(1000, 10000))
+	require.Equal(t, uint32(5000), c.Cwnd)
+	require.Equal(t, uint32(5000), c.Ssthresh)
+}
+
+func TestNewReno_RFC4015_3_2_UndoRestoresTheWindow(t *testing.T) {
+	c := window(10000)
+	var st ccState
 	renoEvent(&c, &st, CongestionTimeout, ack(0, 10000))
 	renoEvent(&c, &st, CongestionSpurious, ack(1000, 10000))
 	require.Equal(t, uint32(10000), c.Cwnd)
@@ -74,19 +85,6 @@ func TestNewReno_RFC4015_3_2_UndoRestoresTheWindow(t *testing.T) {
 	c.Cwnd = 5000
 	renoEvent(&c, &st, CongestionSpurious, ack(1000, 10000))
 	require.Equal(t, uint32(5000), c.Cwnd, "once only")
-}
-
-func TestNewReno_UnusedWindowDoesNotGrow(t *testing.T) {
-	var c Congestion
-	var st ccState
-	c.init(1000, 10)
-	renoSlowStart(&c, ack(100, 100))
-	require.Equal(t, uint32(10000), c.Cwnd)
-	c.Ssthresh = 5000
-	for range 1000 {
-		renoAvoid(&c, &st, ack(100, 100))
-	}
-	require.Equal(t, uint32(10000), c.Cwnd)
 }
 
 // TestCCState_FreeList: states are cleared when they are given out again, and

@@ -161,7 +161,6 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 // the same kind (RFC 7323 5.4, 7.1).
 func (t *TCP) initConnection() {
 	s := t.s
-	cfg := &s.cfg.TCP
 	isn, offset := s.flowSecrets(t.local, t.lport, t.remote, t.rport)
 	iss := header.Seq(isn + uint32(s.now>>12))
 	if h := s.hooks.TCPISN; h != nil {
@@ -172,12 +171,7 @@ func (t *TCP) initConnection() {
 	t.sndWl2 = iss
 	t.rcvWnd = t.recvBuf()
 	t.mss = uint16(t.maxMSS())
-	t.cc.init(uint32(min(int(t.mss), 536)), cfg.InitialWindow)
-	if h := s.hooks.CongestionControl; h != nil {
-		if ctl := h(t); ctl != nil {
-			t.UseCongestionControl(ctl)
-		}
-	}
+	t.ccOpen()
 }
 
 // recvBuf is the size of the receive buffer.

@@ -36,6 +36,9 @@ func (t *TCP) flushAck() {
 // the path was missing; the timer will try again.
 func (t *TCP) outputData() bool {
 	ok := true
+	if t.sndMax == t.sndUna {
+		t.ccStart()
+	}
 	wnd := t.sendWindow()
 	for p := t.unsent; p != nil; p = t.unsent {
 		g := seg(p)

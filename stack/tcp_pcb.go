@@ -20,7 +20,9 @@ type tcpState struct {
 	in         inSegment // the segment in work (lwIP's tcp_in.c globals)
 	ack        AckSample // of its acknowledgement
 	ccs        ccStates
-	owns       []*ownCC // free ones
+	owns       []*ownCC                        // free ones
+	ctls       [numCCKinds][]CongestionControl // likewise
+	ccKind     ccKind                          // of new connections
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -43,6 +45,7 @@ func (s *Stack) tcpInit() {
 			ts.rcvScale++
 		}
 	}
+	ts.ccKind, _ = ccKindOf(s.cfg.TCP.Congestion) // Validate knows it
 	ts.nextPort = s.rng.uint32()
 }
 
@@ -101,6 +104,7 @@ func (s *Stack) NewTCP() *TCP {
 	t.sndBuf = uint32(cfg.SendBuf)
 	t.rcvWnd = uint32(cfg.RecvBuf)
 	t.mss = 536 // RFC 9293 3.7.1: until the peer says otherwise
+	t.ccKind = ts.ccKind
 	t.rtt.init(cfg)
 	t.setFlag(tfNoDelay, cfg.NoDelay)
 	return t

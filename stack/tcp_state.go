@@ -68,6 +68,7 @@ func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
 	t.opened, t.arg = l.opened, l.arg
 	t.ttl, t.tos = l.ttl, l.tos
 	t.flags |= l.flags & tfNoDelay
+	t.ccInherit(l)
 	if l.cold.recvBuf != 0 {
 		t.coldPart().recvBuf = l.cold.recvBuf
 	}
@@ -152,6 +153,7 @@ func (t *TCP) inSynSent(in *inSegment) {
 		return
 	}
 	t.setState(StateEstablished)
+	t.ccOpened()
 	t.ackAdvance(in.ack, in.opts.TSEcr)
 	t.sndWl2 = in.ack
 	if !t.callOpened() {
@@ -205,6 +207,7 @@ func (t *TCP) inSynRcvd(in *inSegment) {
 	t.setState(StateEstablished)
 	t.sndWl1, t.sndWl2 = in.seq, in.ack
 	t.setSendWindow(in.wnd<<(t.sndScale&31), in)
+	t.ccOpened()
 	t.ackAdvance(in.ack, in.opts.TSEcr)
 	if t.s == nil || !t.callOpened() {
 		return
