@@ -295,4 +295,3 @@ func up(name string, addr netip.Prefix) error {
 	}
 	return errors.Join(netlink.AddrAdd(l, a), netlink.LinkSetUp(l))
 }
-

@@ -171,4 +171,3 @@ func segmentOf(pool *pbuf.Pool, seq header.Seq, n int) *pbuf.Pbuf {
 	p.Flags |= pbuf.RxIPCsumGood | pbuf.RxL4CsumGood
 	return p
 }
-
