@@ -5,7 +5,6 @@ import (
 
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
-	"github.com/shardstack/shardstack/port"
 )
 
 // GROPolicy says when a shard joins the segments of a burst in software before
@@ -60,17 +59,12 @@ type coalescer struct {
 	wait   int // how many they were the last time
 }
 
-// newCoalescer makes the one of a shard, nil if none of the ports needs it.
-func newCoalescer(cfg *Config, ports []port.Info) *coalescer {
+// newCoalescer makes the one of a shard, nil if there is to be none.
+func newCoalescer(cfg *Config) *coalescer {
 	if cfg.GRO == GRONever {
 		return nil
 	}
-	for i := range ports {
-		if !ports[i].Caps.Has(offload.LRO) {
-			return &coalescer{gro: offload.GRO{UDP: cfg.GROUDP}, always: cfg.GRO == GROAlways}
-		}
-	}
-	return nil
+	return &coalescer{gro: offload.GRO{UDP: cfg.GROUDP}, always: cfg.GRO == GROAlways}
 }
 
 // burst joins frames of ps, in ps itself, and returns those that are left.

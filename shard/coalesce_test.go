@@ -12,7 +12,6 @@ import (
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/pbuf/pbuftest"
-	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/stack"
 )
 
@@ -119,7 +118,7 @@ func TestGROLeavesPortsWithLROAlone(t *testing.T) {
 // and stays as soon as something is.
 func TestGROAutoBacksOff(t *testing.T) {
 	pool := pbuftest.NewPool(t, pbuf.Config{})
-	c := newCoalescer(&Config{}, []port.Info{{}})
+	c := newCoalescer(&Config{})
 	burst := func(step uint32) (joined, looked bool) {
 		ps := make([]*pbuf.Pbuf, 8)
 		for i := range ps {

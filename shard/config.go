@@ -23,6 +23,8 @@ const (
 	MaxBurst         = 512
 	MaxShards        = 250 // each has a pool, and a process has 255
 
+	maxPorts = 255 // pbuf.Meta.Netif counts them from 1
+
 	defaultMaxSleep  = 100 * time.Millisecond
 	defaultPollSleep = time.Millisecond // with a port that must be polled
 )
@@ -229,8 +231,8 @@ func (c *Config) Validate() error {
 		return bad("MeshDepth %d is no power of two from 2 to 2^20", d.MeshDepth)
 	case c.Stack.Pool != nil:
 		return bad("Stack.Pool is set: each shard makes its own")
-	case len(c.Ports) > 255:
-		return bad("%d ports, over 255", len(c.Ports))
+	case len(c.Ports) > maxPorts:
+		return bad("%d ports, over %d", len(c.Ports), maxPorts)
 	}
 	for i := range c.Ports {
 		if err := c.Ports[i].validate(c.Ports[:i]); err != nil {

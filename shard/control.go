@@ -61,7 +61,7 @@ func (g *Group) Apply(do func(*Shard) error, undo func(*Shard)) error {
 func (g *Group) onPort(i int, do func(*Shard, *stack.Netif) error, undo func(*Shard, *stack.Netif), last ...func(*Shard, *stack.Netif)) error {
 	g.control.Lock()
 	defer g.control.Unlock()
-	if i < 0 || i >= len(g.cfg.Ports) {
+	if i < 0 || i >= g.numPorts() {
 		return fmt.Errorf("%w: no port %d", ErrConfig, i)
 	}
 	err := g.apply(

@@ -10,7 +10,6 @@ import (
 
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
-	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/ring"
 	"github.com/shardstack/shardstack/rss"
 	"github.com/shardstack/shardstack/stack"
@@ -30,9 +29,8 @@ type Group struct {
 	cfg      Config
 	shards   []*Shard
 	hasher   *rss.Hasher
-	steer    []ring.Ref[steering] // by port, as a shard has it that has no part in any change
-	asked    []bool               // by port: it has said itself how it hashes
-	info     []port.Info          // by port
+	size     int // shards, once all are made
+	ports    ring.Ref[[]*groupPort]
 	byPool   [pbuf.MaxPools]*Shard
 	maxSleep int64
 	procs    int  // shards that GOMAXPROCS is raised for
@@ -113,9 +111,9 @@ func (g *Group) Start() error {
 
 // startPorts starts the ports and collects what the shards sleep on.
 func (g *Group) startPorts() error {
-	for i := range g.cfg.Ports {
-		if err := g.cfg.Ports[i].Port.Start(); err != nil {
-			return fmt.Errorf("shard: port %d (%s): %w", i, g.info[i].Name, err)
+	for i := range g.numPorts() {
+		if err := g.port(i).cfg.Port.Start(); err != nil {
+			return fmt.Errorf("shard: port %d (%s): %w", i, g.port(i).info.Name, err)
 		}
 	}
 	if g.cfg.Manual {
@@ -207,11 +205,11 @@ func (s *Shard) Connections() (n int) {
 // opened, and where one from remote will be accepted. The port is the one that
 // was configured with local's address, or else the first. Any thread.
 func (g *Group) Home(local, remote netip.AddrPort) int {
-	if len(g.steer) == 0 {
+	if g.numPorts() == 0 {
 		return 0
 	}
 	l, r := header.FromNetip(local.Addr().Unmap()), header.FromNetip(remote.Addr().Unmap())
-	st := g.steer[max(g.shards[0].portOf(l), 0)].Load()
+	st := g.port(max(g.portOf(l), 0)).steer.Load()
 	return int(st.table.Queue(st.hasher.HashTuple(r, l, remote.Port(), local.Port())))
 }
 

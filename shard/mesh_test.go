@@ -230,7 +230,7 @@ func TestReassembledPacketsGoToTheirFlow(t *testing.T) {
 	require.Equal(t, want, got)
 	st := g.Stats()
 	require.EqualValues(t, 40, st.Total.Stack.IP.ReasmOKs)
-	at := g.steer[0].Load().table.Queue(g.hasher.HashAddrs(src, dst))
+	at := g.port(0).steer.Load().table.Queue(g.hasher.HashAddrs(src, dst))
 	require.EqualValues(t, 40, st.Shards[at].Stack.IP.ReasmOKs, "all on one shard")
 }
 

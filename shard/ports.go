@@ -39,7 +39,7 @@ func (s *Shard) setHooks(h *stack.Hooks) {
 }
 
 // many reports whether the group has, or will have, more than one shard.
-func (g *Group) many() bool { return len(g.steer) > 0 && g.steer[0].Load().shards > 1 }
+func (g *Group) many() bool { return g.size > 1 }
 
 // portRange is the range of ephemeral ports.
 func portRange(cfg *stack.TCPConfig) (lo, hi uint16) {
@@ -65,7 +65,7 @@ func newSolver(st *steering, id int, cfg *stack.TCPConfig) (*rss.Solver, error) 
 // last.
 func (s *Shard) ownPort(local, remote header.Addr, rport uint16, start, attempt uint32) uint16 {
 	i := s.portFor(local)
-	if s.ports[i].solver == nil {
+	if i >= len(s.ports) || s.ports[i].solver == nil {
 		return 0
 	}
 	ports := s.ports[i].solver.Ports(remote, local, rport)
@@ -88,7 +88,7 @@ func (s *Shard) ownPingID(id uint16) uint16 {
 
 // portFor is the index of the port that an address of ours is on.
 func (s *Shard) portFor(local header.Addr) int {
-	if i := s.portOf(local); i >= 0 {
+	if i := s.g.portOf(local); i >= 0 {
 		return i
 	}
 	return max(s.portOfLate(local), 0)
@@ -108,12 +108,13 @@ func (s *Shard) portOfLate(local header.Addr) int {
 
 // portOf is the index of the port that was configured with a local address, -1
 // if none was. With one port there is no question. Any thread.
-func (s *Shard) portOf(local header.Addr) int {
-	if len(s.ports) == 1 {
+func (g *Group) portOf(local header.Addr) int {
+	list := *g.ports.Load()
+	if len(list) == 1 {
 		return 0
 	}
-	for i := range s.ports {
-		for _, a := range s.ports[i].addrs {
+	for i, gp := range list {
+		for _, a := range gp.addrs {
 			if a == local {
 				return i
 			}

@@ -165,7 +165,7 @@ func (e *evidence) verdict() (key int, ports bool) {
 
 // prove compares the hashes of a burst that came by queue q.
 func (s *Shard) prove(sp *shardPort, q int, ps []*pbuf.Pbuf) {
-	info := &s.g.info[sp.index]
+	info := &s.g.port(sp.index).info
 	for _, p := range ps {
 		if p.Flags&pbuf.RxHash == 0 {
 			continue
@@ -226,7 +226,7 @@ func (g *Group) learnKey(i int, from, key rss.Key) {
 		t.hasher, t.same = h, key == g.hasher.Key()
 		return t.trusting(0)
 	}
-	if st := g.steer[i].Load(); st.hasher.Key() != from || !g.steer[i].Swap(st, learn(st)) {
+	if st := g.port(i).steer.Load(); st.hasher.Key() != from || !g.port(i).steer.Swap(st, learn(st)) {
 		return // another shard has found out, too
 	}
 	for _, s := range g.shards {
@@ -234,7 +234,7 @@ func (g *Group) learnKey(i int, from, key rss.Key) {
 			sp := &s.ports[i]
 			sp.steer = learn(sp.steer)
 			if sp.proof != nil {
-				*sp.proof = *newProof(g.info[i].RSS.Key)
+				*sp.proof = *newProof(g.port(i).info.RSS.Key)
 			}
 			if err := s.solve(sp); err != nil {
 				s.Fail(err)
@@ -246,9 +246,9 @@ func (g *Group) learnKey(i int, from, key rss.Key) {
 // askHash asks a port that can say what its hashes are, at the start, and
 // reports which kinds are right. Not ok: it can't.
 func (g *Group) askHash(i int) (right kinds, ok bool) {
-	info := &g.info[i]
-	pb, ok := port.As[port.HashProber](g.cfg.Ports[i].Port)
-	if !ok || info.RSS.Key.IsZero() || g.cfg.Ports[i].Rehash {
+	info := &g.port(i).info
+	pb, ok := port.As[port.HashProber](g.port(i).cfg.Port)
+	if !ok || info.RSS.Key.IsZero() || g.port(i).cfg.Rehash {
 		return 0, false
 	}
 	pr := newProof(info.RSS.Key)

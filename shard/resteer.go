@@ -16,7 +16,7 @@ const sweepEvery = int64(1e9)
 
 // Table is the table of port i: entry hash mod Size is the shard that gets the
 // packets of flows with that hash. Any thread.
-func (g *Group) Table(i int) rss.RETA { return g.steer[i].Load().table }
+func (g *Group) Table(i int) rss.RETA { return g.port(i).steer.Load().table }
 
 // Resteer gives port i another table while the group runs. New flows follow it;
 // those that exist stay on their shards, to which their packets are forwarded
@@ -43,7 +43,7 @@ func (g *Group) Resteer(i int, table rss.RETA) error {
 // flows before the first one follows the new table, so that no packet comes to
 // a shard that has not heard of it.
 func (g *Group) resteer(i int, table rss.RETA) error {
-	if i < 0 || i >= len(g.steer) {
+	if i < 0 || i >= g.numPorts() {
 		return fmt.Errorf("%w: no port %d", ErrConfig, i)
 	}
 	old := g.Table(i)
@@ -84,22 +84,22 @@ func (g *Group) resteer(i int, table rss.RETA) error {
 			return nil
 		})
 	}
-	st := *g.steer[i].Load()
+	st := *g.port(i).steer.Load()
 	st.table = table
-	g.steer[i].Store(&st)
+	g.port(i).steer.Store(&st)
 	return err
 }
 
 // tellPort gives a port the queues that suit a table of shards; false if the
 // port goes on as before.
 func (g *Group) tellPort(i int, table *rss.RETA) bool {
-	p := g.cfg.Ports[i].Port
+	p := g.port(i).cfg.Port
 	set, ok := port.As[port.RETASetter](p)
 	reta := p.Info().RSS.RETA
-	if !ok || reta.Size() != table.Size() || g.info[i].RSS.Key.IsZero() {
+	if !ok || reta.Size() != table.Size() || g.port(i).info.RSS.Key.IsZero() {
 		return false
 	}
-	queues, n := uint16(g.info[i].Queues), uint16(len(g.shards))
+	queues, n := uint16(g.port(i).info.Queues), uint16(len(g.shards))
 	entries := reta.Entries()
 	for b, q := range entries {
 		switch home := table.Queue(uint32(b)); {
@@ -116,7 +116,7 @@ func (g *Group) tellPort(i int, table *rss.RETA) bool {
 	if err != nil {
 		if !errors.Is(err, port.ErrNotSupported) && !errors.Is(err, port.ErrState) {
 			g.warn(Warning{Kind: WarnTable, Shard: -1, Port: i,
-				Text: fmt.Sprintf("%s: the port does not take a new table: %v", g.info[i].Name, err)})
+				Text: fmt.Sprintf("%s: the port does not take a new table: %v", g.port(i).info.Name, err)})
 		}
 		return false
 	}
@@ -200,8 +200,8 @@ func (g *Group) reshare(id int, change func(rss.RETA) ([]uint16, error)) error {
 	}
 	g.control.Lock()
 	defer g.control.Unlock()
-	before := make([]rss.RETA, len(g.steer))
-	for i := range g.steer {
+	before := make([]rss.RETA, g.numPorts())
+	for i := range g.numPorts() {
 		before[i] = g.Table(i)
 		entries, err := change(before[i])
 		var table rss.RETA

@@ -8,11 +8,9 @@ import (
 	"slices"
 
 	"github.com/shardstack/shardstack/affinity"
-	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
-	"github.com/shardstack/shardstack/ring"
 	"github.com/shardstack/shardstack/rss"
 	"github.com/shardstack/shardstack/stack"
 )
@@ -72,24 +70,17 @@ func (g *Group) build(cores []int) error {
 	if g.cfg.Stack.Seed == [32]byte{} {
 		rand.Read(g.cfg.Stack.Seed[:]) // never fails, it ends the program instead
 	}
-	for i := range g.cfg.Ports {
-		g.info = append(g.info, g.cfg.Ports[i].Port.Info())
+	g.size = len(cores)
+	list := make([]*groupPort, len(g.cfg.Ports))
+	for i := range list {
+		list[i] = newGroupPort(&g.cfg.Ports[i])
 	}
-	for i := range g.info {
-		if g.info[i].Queues < 1 {
-			return fmt.Errorf("%w: port %d (%s) has no queues", ErrConfig, i, g.info[i].Name)
-		}
-	}
+	g.ports.Store(&list)
 	g.hasher = g.groupHasher()
-	g.steer = make([]ring.Ref[steering], len(g.info))
-	for i := range g.cfg.Ports {
-		st, err := newSteering(&g.info[i], g.hasher, len(cores))
-		if err != nil {
-			return fmt.Errorf("%w: port %d (%s): %w", ErrConfig, i, g.info[i].Name, err)
+	for i := range list {
+		if err := g.firstSteering(i); err != nil {
+			return err
 		}
-		right, asked := g.askHash(i)
-		g.asked = append(g.asked, asked)
-		g.steer[i].Store(st.trusting(right))
 	}
 	for id, core := range cores {
 		s, err := g.newShard(id, core)
@@ -103,15 +94,15 @@ func (g *Group) build(cores []int) error {
 		return err
 	}
 	for _, s := range g.shards {
-		for i := range g.cfg.Ports {
+		for i := range g.numPorts() {
 			if err := s.addPort(i); err != nil {
-				return fmt.Errorf("shard %d: port %d (%s): %w", s.id, i, g.info[i].Name, err)
+				return fmt.Errorf("shard %d: port %d (%s): %w", s.id, i, g.port(i).info.Name, err)
 			}
 		}
 	}
-	for i := range g.cfg.Ports {
+	for i := range g.numPorts() {
 		if err := g.attach(i); err != nil {
-			return fmt.Errorf("shard: port %d (%s): %w", i, g.info[i].Name, err)
+			return fmt.Errorf("shard: port %d (%s): %w", i, g.port(i).info.Name, err)
 		}
 	}
 	return nil
@@ -123,8 +114,8 @@ func (g *Group) groupHasher() *rss.Hasher {
 	if h := g.cfg.Stack.Hasher; h != nil {
 		return h
 	}
-	for i := range g.info {
-		if key := g.info[i].RSS.Key; !key.IsZero() {
+	for i := range g.numPorts() {
+		if key := g.port(i).info.RSS.Key; !key.IsZero() {
 			return rss.NewHasher(key)
 		}
 	}
@@ -134,7 +125,6 @@ func (g *Group) groupHasher() *rss.Hasher {
 // newShard makes a shard with its pool and stack, without ports.
 func (g *Group) newShard(id, core int) (*Shard, error) {
 	s := &Shard{g: g, id: id, core: core, spin: int64(g.cfg.IdleSpin), burst: make([]*pbuf.Pbuf, g.cfg.Burst)}
-	s.gro = newCoalescer(&g.cfg, g.info)
 	pc := g.cfg.Pool
 	if pc.Name == "" {
 		pc.Name = "shard"
@@ -195,9 +185,9 @@ func (g *Group) weave() error {
 // addPort makes the shard's interface on port i.
 func (s *Shard) addPort(i int) error {
 	g := s.g
-	cfg, info := &g.cfg.Ports[i], &g.info[i]
-	sp := shardPort{port: cfg.Port, index: i, steer: g.steer[i].Load(), txq: -1}
-	if !g.asked[i] {
+	cfg, info := &g.port(i).cfg, &g.port(i).info
+	sp := shardPort{port: cfg.Port, index: i, steer: g.port(i).steer.Load(), txq: -1}
+	if !g.port(i).asked {
 		sp.proof = proofOf(cfg, info)
 	}
 	for q := s.id; q < info.Queues; q += len(g.shards) {
@@ -208,14 +198,13 @@ func (s *Shard) addPort(i int) error {
 	} else {
 		sp.via = s.id % info.Queues
 	}
-	sp.joins = info.Caps.Has(offload.LRO)
+	if sp.joins = info.Caps.Has(offload.LRO); !sp.joins && s.gro == nil {
+		s.gro = newCoalescer(&g.cfg)
+	}
 	sp.timed, _ = port.As[port.Timed](cfg.Port)
 	name, mtu := cfg.Name, cfg.MTU
 	def(&name, info.Name)
 	def(&mtu, info.MTU)
-	for _, a := range cfg.Addrs {
-		sp.addrs = append(sp.addrs, header.FromNetip(a.Addr().Unmap()))
-	}
 	if len(g.shards) > 1 {
 		var err error
 		if sp.solver, err = newSolver(sp.steer, s.id, &g.cfg.Stack.TCP); err != nil {
@@ -257,8 +246,8 @@ func (s *Shard) configure(nif *stack.Netif, cfg *PortConfig) error {
 
 // attach gives each queue of port i the pool of the shard that polls it.
 func (g *Group) attach(i int) error {
-	for q := range g.info[i].Queues {
-		if err := g.cfg.Ports[i].Port.Attach(q, g.shards[q%len(g.shards)].pool); err != nil {
+	for q := range g.port(i).info.Queues {
+		if err := g.port(i).cfg.Port.Attach(q, g.shards[q%len(g.shards)].pool); err != nil {
 			return fmt.Errorf("queue %d: %w", q, err)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/atomic"
 
-	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/ring"
@@ -87,11 +86,11 @@ type shardPort struct {
 	via     int    // shard that sends for it then
 	relay   pbuf.Queue
 	joins   bool // the port's packets come joined
+	armed   int  // of Shard.armers, how many are the port's
 	yields  bool // it is the turn of other shards' frames
 	refused bool // the port did not take everything in the last flush
 	solver  *rss.Solver
-	addrs   []header.Addr // configured addresses, to find the port of one
-	timed   port.Timed    // nil: frames come when they come
+	timed   port.Timed // nil: frames come when they come
 
 	ownTable bool // the port follows the group's table by itself
 }

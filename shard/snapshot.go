@@ -161,8 +161,8 @@ func (g *Group) Stats() Stats {
 		t.Loop.add(&v.Loop)
 		addPool(&t.Pool, &v.Pool)
 	}
-	for i := range g.cfg.Ports {
-		st.Ports = append(st.Ports, port.Total(g.cfg.Ports[i].Port))
+	for i := range g.numPorts() {
+		st.Ports = append(st.Ports, port.Total(g.port(i).cfg.Port))
 	}
 	return st
 }

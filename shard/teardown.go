@@ -107,9 +107,9 @@ func (g *Group) settle() {
 // closePorts closes every port, also after one that fails.
 func (g *Group) closePorts() error {
 	var errs []error
-	for i := range g.cfg.Ports {
-		if err := g.cfg.Ports[i].Port.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("shard: port %d (%s): %w", i, g.info[i].Name, err))
+	for i := range g.numPorts() {
+		if err := g.port(i).cfg.Port.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("shard: port %d (%s): %w", i, g.port(i).info.Name, err))
 		}
 	}
 	return errors.Join(errs...)

@@ -83,24 +83,30 @@ func (s *Shard) prepareSleep() (polled bool, err error) {
 		return false, nil
 	}
 	s.threaded = true
-	var ws []port.Waiter
-	for i := range s.ports {
-		for _, q := range s.ports[i].queues {
-			w := s.ports[i].port.Waiter(q)
-			if w == nil {
-				polled = true
-				continue
-			}
-			ws = append(ws, w)
-			s.armers = append(s.armers, w)
-		}
-	}
-	w, err := newThreadWaker(ws)
+	w, err := newThreadWaker()
 	if err != nil {
-		return polled, err
+		return false, err
 	}
 	s.waker = w
+	for i := range s.ports {
+		polled = s.watch(w, &s.ports[i]) || polled
+	}
 	return polled, nil
+}
+
+// watch has the thread wake when frames arrive at a port, and reports whether
+// one of its queues has to be polled.
+func (s *Shard) watch(w *threadWaker, sp *shardPort) (polled bool) {
+	for _, q := range sp.queues {
+		if x := sp.port.Waiter(q); x != nil {
+			w.add(x)
+			s.armers = append(s.armers, x)
+			sp.armed++
+		} else {
+			polled = true
+		}
+	}
+	return polled
 }
 
 // mayShare reports whether the configuration lets the shard do without a thread
@@ -113,18 +119,28 @@ func (s *Shard) mayShare() bool {
 // asked of them taken back, if one can't.
 func (s *Shard) notified() bool {
 	for i := range s.ports {
-		n, ok := port.As[port.Notifier](s.ports[i].port)
-		for _, q := range s.ports[i].queues {
-			var a port.Armer
-			if ok {
-				a = n.Notify(q, s.Wake)
-			}
-			if a == nil {
-				s.unnotified()
-				return false
-			}
-			s.armers = append(s.armers, a)
+		if !s.notifiedBy(&s.ports[i]) {
+			s.unnotified()
+			return false
 		}
+	}
+	return true
+}
+
+// notifiedBy asks a port; false if it can't, and some of its queues may have been
+// asked.
+func (s *Shard) notifiedBy(sp *shardPort) bool {
+	n, ok := port.As[port.Notifier](sp.port)
+	for _, q := range sp.queues {
+		var a port.Armer
+		if ok {
+			a = n.Notify(q, s.Wake)
+		}
+		if a == nil {
+			return false
+		}
+		s.armers = append(s.armers, a)
+		sp.armed++
 	}
 	return true
 }
@@ -133,6 +149,7 @@ func (s *Shard) notified() bool {
 func (s *Shard) unnotified() {
 	s.armers = s.armers[:0]
 	for i := range s.ports {
+		s.ports[i].armed = 0
 		if n, ok := port.As[port.Notifier](s.ports[i].port); ok {
 			for _, q := range s.ports[i].queues {
 				n.Notify(q, nil)

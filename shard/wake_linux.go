@@ -21,18 +21,24 @@ type threadWaker struct {
 	opened bool
 }
 
-func newThreadWaker(waiters []port.Waiter) (*threadWaker, error) {
+func newThreadWaker() (*threadWaker, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("shard: eventfd: %w", err)
 	}
 	w := &threadWaker{event: fd, opened: true}
 	w.fds = append(w.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
-	for _, p := range waiters {
-		w.fds = append(w.fds, unix.PollFd{Fd: int32(p.FD()), Events: unix.POLLIN})
-	}
 	return w, nil
 }
+
+// add has sleep end when frames arrive. For the shard's thread, or before it
+// runs.
+func (w *threadWaker) add(p port.Waiter) {
+	w.fds = append(w.fds, unix.PollFd{Fd: int32(p.FD()), Events: unix.POLLIN})
+}
+
+// drop undoes the last n calls of add.
+func (w *threadWaker) drop(n int) { w.fds = w.fds[:len(w.fds)-n] }
 
 func (w *threadWaker) wake() {
 	one := [8]byte{1} // of either byte order: any number but 0 will do

@@ -12,9 +12,15 @@ import (
 // polled.
 type threadWaker struct{ c chan struct{} }
 
-func newThreadWaker([]port.Waiter) (*threadWaker, error) {
+func newThreadWaker() (*threadWaker, error) {
 	return &threadWaker{c: make(chan struct{}, 1)}, nil
 }
+
+// add: what is polled need not be watched.
+func (w *threadWaker) add(port.Waiter) {}
+
+// drop undoes the last n calls of add.
+func (w *threadWaker) drop(int) {}
 
 func (w *threadWaker) wake() {
 	select {

@@ -63,5 +63,5 @@ func (g *Group) warn(w Warning) {
 
 // portName is the name of port i for messages.
 func (g *Group) portName(i int) string {
-	return fmt.Sprintf("port %d (%s)", i, g.info[i].Name)
+	return fmt.Sprintf("port %d (%s)", i, g.port(i).info.Name)
 }

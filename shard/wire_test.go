@@ -469,8 +469,8 @@ func TestSecondPortWithAnotherKey(t *testing.T) {
 		}
 		c.Ports = append(c.Ports, PortConfig{Port: end, Addrs: prefixes(addr)})
 	}})
-	require.True(t, bd.a.steer[0].Load().same)
-	require.False(t, bd.a.steer[1].Load().same)
+	require.True(t, bd.a.port(0).steer.Load().same)
+	require.False(t, bd.a.port(1).steer.Load().same)
 	saved := echoAddr
 	defer func() { echoAddr = saved }()
 	for _, to := range []string{addrB + ":7", "10.1.0.2:7"} {

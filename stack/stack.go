@@ -190,10 +190,11 @@ func (s *Stack) AddNetif(cfg NetifConfig) (*Netif, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if len(s.netifs) >= 255 {
+	index := s.freeIndex()
+	if index == 0 {
 		return nil, ErrMem
 	}
-	nif := newNetif(s, uint8(len(s.netifs)+1), cfg)
+	nif := newNetif(s, index, cfg)
 	s.netifs = append(s.netifs, nif)
 	return nif, nil
 }
