@@ -11,6 +11,7 @@ const (
 	TCPOptSACKPermitted = 4  // RFC 2018 2
 	TCPOptSACK          = 5  // RFC 2018 3
 	TCPOptTimestamp     = 8  // RFC 7323 3.2
+	TCPOptUserTimeout   = 28 // RFC 5482 4
 	TCPOptFastOpen      = 34 // RFC 7413 4.1.1
 )
 
@@ -28,16 +29,19 @@ type SACKBlock struct{ Left, Right Seq }
 // SACKPermitted and FastOpen mean something in SYN segments only; a receiver
 // ignores them elsewhere.
 type TCPOptions struct {
-	MSS           uint16 // 0 = absent
-	WScale        int8   // 0 to 14; -1 = absent
-	SACKPermitted bool
-	HasTS         bool
-	HasFastOpen   bool
-	NSACK         uint8 // blocks in SACK
-	FastOpenOff   uint8 // where in the parsed bytes the cookie starts
-	FastOpenLen   uint8 // 4 to 16; 0 = a cookie is asked for
-	TSVal, TSEcr  uint32
-	SACK          [4]SACKBlock
+	MSS            uint16 // 0 = absent
+	WScale         int8   // 0 to 14; -1 = absent
+	SACKPermitted  bool
+	HasTS          bool
+	HasFastOpen    bool
+	HasUserTimeout bool
+	NSACK          uint8 // blocks in SACK
+	FastOpenOff    uint8 // where in the parsed bytes the cookie starts
+	FastOpenLen    uint8 // 4 to 16; 0 = a cookie is asked for
+	// UserTimeout counts seconds or, with UserTimeoutMinutes, minutes.
+	UserTimeout  uint16
+	TSVal, TSEcr uint32
+	SACK         [4]SACKBlock
 }
 
 // ParseTCPOptions is the gate of TCP options: b is what lies between the 20
@@ -97,6 +101,12 @@ func (o *TCPOptions) set(kind byte, v []byte, off int) bool {
 		}
 		o.HasTS = true
 		o.TSVal, o.TSEcr = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+	case TCPOptUserTimeout:
+		if len(v) != 2 {
+			return false
+		}
+		o.HasUserTimeout = true
+		o.UserTimeout = binary.BigEndian.Uint16(v)
 	case TCPOptSACK:
 		return o.setSACK(v)
 	case TCPOptFastOpen:
@@ -147,6 +157,7 @@ const (
 	TCPSACKPermittedLen = 4
 	TCPTimestampLen     = 12
 	TCPSACKLen          = 4
+	TCPUserTimeoutLen   = 4
 )
 
 // PutMSS writes a maximum segment size option (RFC 9293 3.7.1) to b, which has
@@ -178,6 +189,17 @@ func PutTimestamp(b []byte, tsval, tsecr uint32) int {
 	binary.BigEndian.PutUint32(b[4:], tsval)
 	binary.BigEndian.PutUint32(b[8:], tsecr)
 	return TCPTimestampLen
+}
+
+// UserTimeoutMinutes is the granularity bit of a user timeout: the rest counts
+// minutes, not seconds (RFC 5482 4).
+const UserTimeoutMinutes = 1 << 15
+
+// PutUserTimeout writes a user timeout option (RFC 5482 4) to b, which has room
+// for it, and returns the bytes written: 4.
+func PutUserTimeout(b []byte, v uint16) int {
+	binary.BigEndian.PutUint32(b, TCPOptUserTimeout<<24|4<<16|uint32(v))
+	return TCPUserTimeoutLen
 }
 
 // PutSACK writes NOP NOP and a SACK option (RFC 2018 3) with as many of blocks,

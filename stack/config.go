@@ -93,6 +93,12 @@ type TCPConfig struct {
 	// DelayedAck is the longest an ACK waits. Default 40 ms, at most 500 ms
 	// (RFC 1122 4.2.3.2). Negative: every segment is acknowledged at once.
 	DelayedAck time.Duration
+	// AckEvery: an ACK at the latest after so many segments. Default 2 (RFC 9293
+	// 3.8.6.3), range 1 … 255.
+	AckEvery int
+	// QuickAcks is how many segments at the beginning of a connection are
+	// acknowledged at once. Default 0, at most 255.
+	QuickAcks int
 	// MinRTO, MaxRTO, InitialRTO bound the retransmission timer (RFC 6298).
 	// Defaults 200 ms, 60 s, 1 s.
 	MinRTO, MaxRTO, InitialRTO time.Duration
@@ -102,6 +108,16 @@ type TCPConfig struct {
 	// TimeWait is how long TIME-WAIT lasts. Default 60 s; negative: none
 	// (a generator's choice that RFC 9293 3.6.1 does not allow).
 	TimeWait time.Duration
+	// TimeWaitReuse lets Connect take the place of a connection in TIME-WAIT
+	// whose ends it would have, a second after the peer was last heard, if both
+	// use timestamps (RFC 6191 3; Linux's tcp_tw_reuse).
+	TimeWaitReuse bool
+	// UserTimeout gives up a connection whose peer has acknowledged nothing for
+	// so long (RFC 9293 3.8.3); Retries does not count then. Default 0: none.
+	UserTimeout time.Duration
+	// UserTimeoutOption tells the peer, and takes over what it tells
+	// (RFC 5482).
+	UserTimeoutOption bool
 	// FinWait2 bounds a half-closed connection whose user has let go of it.
 	// Default 20 s (lwIP).
 	FinWait2 time.Duration
@@ -112,6 +128,29 @@ type TCPConfig struct {
 	// PortMin, PortMax is the ephemeral range. Default 32768 … 65535
 	// (RFC 6056 3.2).
 	PortMin, PortMax uint16
+	// Ports and ISN say how ports and initial sequence numbers are chosen.
+	// Defaults PortsHash and ISNHash.
+	Ports PortPolicy
+	ISN   ISNPolicy
+	// DSCP of outgoing packets (RFC 2474 3). Default 0, at most 63.
+	DSCP uint8
+	// SynCookies says when SYNs are answered by cookies (RFC 4987 3.6). Default
+	// CookiesOnOverflow.
+	SynCookies SynCookies
+	// SynQueue bounds the half-open connections of all listeners together, each
+	// of which has a PCB and a small buffer. Default 65536.
+	SynQueue int
+	// ChallengeAcks is how many segments that may be forged are answered in a
+	// second, give or take a random half (RFC 5961 7). Default 1000; negative:
+	// all.
+	ChallengeAcks int
+	// ResetRate is how many segments that belong to nobody are answered by RST in
+	// a second. Default 10000; negative: all.
+	ResetRate int
+	// OutOfOrderMem bounds the bytes of buffers in which segments of all
+	// connections wait out of order. Default: half of the pool's standard
+	// buffers.
+	OutOfOrderMem int
 	// MaxOutOfOrder bounds the bytes that wait out of order in a connection.
 	// Default: RecvBuf.
 	MaxOutOfOrder int
@@ -153,6 +192,13 @@ func (c *Config) setDefaults() {
 	def(&t.PortMax, 65535)
 	def(&t.MaxOutOfOrder, t.RecvBuf)
 	def(&t.MaxConns, 4<<20)
+	def(&t.AckEvery, 2)
+	def(&t.SynQueue, 1<<16)
+	def(&t.ChallengeAcks, 1000)
+	def(&t.ResetRate, 10000)
+	if c.Pool != nil {
+		def(&t.OutOfOrderMem, max(c.Pool.Cap(pbuf.ClassStandard)/2, 16)*oooUnit)
+	}
 }
 
 // Validate reports the first contradiction in c, as an error that names the
@@ -200,6 +246,14 @@ func (c *Config) Validate() error {
 		return bad("TCP retries outside 1 … 255")
 	case t.PortMin > t.PortMax:
 		return bad("TCP ports %d > %d", t.PortMin, t.PortMax)
+	case t.AckEvery < 1 || t.AckEvery > 255 || t.QuickAcks < 0 || t.QuickAcks > 255:
+		return bad("TCP: want 1 ≤ AckEvery ≤ 255, 0 ≤ QuickAcks ≤ 255")
+	case t.DSCP > 63:
+		return bad("TCP.DSCP %d over 63", t.DSCP)
+	case t.UserTimeout < 0:
+		return bad("TCP.UserTimeout %v", t.UserTimeout)
+	case t.SynQueue < 1 || t.OutOfOrderMem < 0 || t.SynCookies > CookiesAlways || t.Ports > PortsRandom || t.ISN > ISNRandom:
+		return bad("TCP: want SynQueue ≥ 1, OutOfOrderMem ≥ 0, known policies")
 	case t.MaxConns < 1 || t.MaxConns > 1<<28:
 		return bad("TCP.MaxConns %d outside 1 … 2^28", t.MaxConns)
 	}

@@ -307,7 +307,9 @@ func (sc *script) check(cmd string, args []string) {
 		st := &sc.s.stats.TCP
 		have, ok := map[string]uint64{"timeouts": st.Timeouts, "fastretransmits": st.FastRetransmits, "retrans": st.RetransSegs,
 			"predicted": st.PredictedHits, "estab": st.CurrEstab, "pcbs": st.CurrPCBs, "resets": st.EstabResets,
-			"attemptfails": st.AttemptFails, "reused": st.TimeWaitReused, "overflows": st.ListenOverflows}[args[0]]
+			"attemptfails": st.AttemptFails, "cookiessent": st.SynCookiesSent,
+			"cookiesrecv": st.SynCookiesRecv, "cookiesfailed": st.SynCookiesFailed, "challenges": st.ChallengeAcks, "usertimeouts": st.UserTimeouts,
+			"reused": st.TimeWaitReused, "overflows": st.ListenOverflows}[args[0]]
 		if !ok {
 			sc.fail("no such statistic")
 		}
@@ -381,6 +383,9 @@ func (sc *script) in(args []string) {
 	if v, ok := kv["ws"]; ok {
 		n += header.PutWScale(opts[n:], uint8(number(v, 0)))
 	}
+	if v, ok := kv["uto"]; ok {
+		n += header.PutUserTimeout(opts[n:], uint16(number(v, 0)))
+	}
 	if v, ok := kv["ts"]; ok {
 		val, ecr, _ := strings.Cut(v, ":")
 		n += header.PutTimestamp(opts[n:], uint32(number(val, 0)), uint32(number(ecr, 0)))
@@ -443,6 +448,10 @@ func (sc *script) expect(args []string) {
 			ok = ok && int(o.opts.WScale) == n
 		case "ts":
 			ok = ok && o.opts.HasTS && (v == "" || int(o.opts.TSEcr) == n)
+		case "uto":
+			ok = ok && o.opts.HasUserTimeout && int(o.opts.UserTimeout) == n
+		case "nouto":
+			ok = ok && !o.opts.HasUserTimeout
 		case "nots":
 			ok = ok && !o.opts.HasTS
 		case "port":

@@ -69,6 +69,18 @@ type TCPStats struct {
 	TimeWaits           uint64 // entered
 	TimeWaitReused      uint64
 	CurrPCBs            uint64 // gauge, all states
+
+	// Defence.
+	ChallengeAcks        uint64 // RFC 5961
+	ChallengeAcksLimited uint64
+	RstsLimited          uint64
+	SynCookiesSent       uint64 // RFC 4987 3.6
+	SynCookiesRecv       uint64 // that opened a connection
+	SynCookiesFailed     uint64
+	OutOfOrderMem        uint64 // segments out of order beyond the budget
+	SoftErrors           uint64 // ICMP errors that were noted (RFC 5927 6)
+	ICMPRejected         uint64 // that quote nothing in flight (RFC 5927 4.1)
+	UserTimeouts         uint64 // connections given up (RFC 5482)
 }
 
 // Add adds o's counters to s, for totals over shards. Gauges add up too.

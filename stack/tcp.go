@@ -145,6 +145,8 @@ type TCP struct {
 	delack   int64
 	ttl, tos uint8
 	ccKind   ccKind
+	ackEvery uint8 // segments that one ACK is for
+	quick    uint8 // segments that are acknowledged at once, before that
 
 	// Fifth: the round trip.
 	rtt        rttEstimator
@@ -177,6 +179,8 @@ type tcpCold struct {
 	lastRecv  int64
 	backlog   int
 	pending   int // connections that count against the backlog
+	halfOpen  int // those of them in SYN-RECEIVED
+	knobs     *tcpKnobs
 	bound     bool
 	prev      *TCP // in the port bucket
 	recvBuf   uint32

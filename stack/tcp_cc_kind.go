@@ -129,7 +129,7 @@ func (t *TCP) ccInherit(l *TCP) {
 // SYN: who it is, and a window for the data that may go with it.
 func (t *TCP) ccOpen() {
 	t.cc.MSS = uint32(min(int(t.mss), 536))
-	t.cc.Cwnd, t.cc.Ssthresh = initialWindow(t.cc.MSS, t.s.cfg.TCP.InitialWindow), ssthreshNone
+	t.cc.Cwnd, t.cc.Ssthresh = initialWindow(t.cc.MSS, t.initialSegments()), ssthreshNone
 	if h := t.s.hooks.CongestionControl; h != nil {
 		if ctl := h(t); ctl != nil {
 			t.UseCongestionControl(ctl)
@@ -160,4 +160,4 @@ func (t *TCP) ccOpened() {
 }
 
 // initialWindow is the initial window in bytes.
-func (t *TCP) initialWindow() uint32 { return initialWindow(uint32(t.mss), t.s.cfg.TCP.InitialWindow) }
+func (t *TCP) initialWindow() uint32 { return initialWindow(uint32(t.mss), t.initialSegments()) }

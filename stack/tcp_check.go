@@ -29,6 +29,8 @@ func (t *TCP) checkSynchronized(in *inSegment) bool {
 	if !t.acceptable(in) {
 		switch {
 		case rst:
+		case in.flags&header.TCPSyn != 0: // RFC 5961 4.2: whatever its number
+			t.challengeAck()
 		case in.seqLen() == 0:
 			t.challengeAck() // limited, so that two confused ends make no storm
 		default:
@@ -54,6 +56,9 @@ func (t *TCP) checkSynchronized(in *inSegment) bool {
 		return false
 	}
 	t.heard()
+	if in.opts.HasUserTimeout {
+		t.takeUserTimeout(&in.opts)
+	}
 	// RFC 7323 4.3 (2)
 	if t.flags&tfTimestamps != 0 && in.seq.LessEq(t.lastAck) && int32(in.opts.TSVal-t.tsRecent) >= 0 {
 		t.tsRecent, t.tsRecentAt = in.opts.TSVal, s.tsNow
@@ -112,23 +117,4 @@ func (t *TCP) inReset(in *inSegment) {
 		err = ErrClosed
 	}
 	t.abandon(err, false)
-}
-
-// challengeLimit bounds challenge ACKs (RFC 5961 7).
-type challengeLimit struct {
-	until int64
-	left  int
-}
-
-const challengesPerSecond = 1000
-
-func (t *TCP) challengeAck() {
-	c := &t.s.tcp.challenge
-	if t.s.now >= c.until {
-		c.until, c.left = t.s.now+1e9, challengesPerSecond
-	}
-	if c.left > 0 {
-		c.left--
-		t.flags |= tfAckNow
-	}
 }

@@ -27,9 +27,20 @@ func (t *TCP) Close() error {
 			return nil
 		}
 	}
+	linger, bounded := t.lingers()
+	if bounded && linger == 0 && t.state != StateTimeWait {
+		t.detach()
+		t.abandon(nil, true)
+		return nil
+	}
 	t.detach()
 	t.flags |= tfRxClosed
-	return t.shutdownSend()
+	err := t.shutdownSend()
+	if bounded && t.s != nil && t.state != StateFinWait2 && t.state != StateTimeWait {
+		t.ctlAt = t.s.now + linger
+		t.arm(t.ctlAt)
+	}
+	return err
 }
 
 // detach forgets the user.
@@ -39,7 +50,11 @@ func (t *TCP) detach() {
 	if t.cold != nil {
 		t.cold.poll, t.cold.pollAt = nil, 0
 	}
-	t.leaveBacklog()
+	if t.state == StateSynRcvd {
+		t.leaveHalfOpen()
+	} else {
+		t.leaveBacklog()
+	}
 	if t.state == StateFinWait2 {
 		t.armFinWait2()
 	}
@@ -171,31 +186,5 @@ func (t *TCP) closeListener() {
 // close.
 func (t *TCP) armFinWait2() {
 	t.ctlAt = t.s.now + int64(t.s.cfg.TCP.FinWait2)
-	t.arm(t.ctlAt)
-}
-
-// enterTimeWait starts or restarts TIME-WAIT (RFC 9293 3.10.7.4). A user who
-// has not closed the PCB yet may still do so; when TIME-WAIT ends before that,
-// ErrFunc says ErrClosed. Without TIME-WAIT that is at once, but not before the
-// user has heard of the peer's FIN and taken the data before it.
-func (t *TCP) enterTimeWait() {
-	wait := int64(t.s.cfg.TCP.TimeWait)
-	if t.state != StateTimeWait {
-		t.sndq.FreeAll()
-		t.unsent = nil
-		t.purgeOOSeq() // what the user refused stays for the user
-		t.setState(StateTimeWait)
-		t.rtxAt, t.delack = 0, 0
-		if wait < 0 && t.refused == nil {
-			t.flushAck()
-			t.tellFin()
-			t.abandon(ErrClosed, false)
-			return
-		}
-	}
-	if wait < 0 { // the user has refused data: as in FIN-WAIT-2, not for ever
-		wait = int64(t.s.cfg.TCP.FinWait2)
-	}
-	t.ctlAt = t.s.now + wait
 	t.arm(t.ctlAt)
 }

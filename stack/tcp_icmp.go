@@ -13,11 +13,15 @@ const minPathMTU = 576
 // is about no connection, or a forgery.
 func (s *Stack) tcpICMPError(q *icmpQuote) bool {
 	t := s.lookup(q.local, q.remote, q.lport, q.rport, s.hashFlow(q.local, q.remote, q.lport, q.rport))
-	if t == nil || q.seq.Less(t.sndUna) || q.seq.GreaterEq(t.sndMax) {
+	if t == nil {
+		return false
+	}
+	if q.seq.Less(t.sndUna) || q.seq.GreaterEq(t.sndMax) {
+		s.stats.TCP.ICMPRejected++
 		return false
 	}
 	if q.typ != header.ICMPv4DstUnreachable {
-		t.flags |= tfSoftError
+		t.softError()
 		return true
 	}
 	switch q.code {
@@ -29,11 +33,19 @@ func (s *Stack) tcpICMPError(q *icmpQuote) bool {
 			t.abandon(ErrRefused, false)
 			return true
 		}
-		t.flags |= tfSoftError
+		t.softError()
 	default:
-		t.flags |= tfSoftError // a timeout will say ErrUnreachable
+		t.softError() // a timeout will say ErrUnreachable
 	}
 	return true
+}
+
+// softError notes that the peer could not be reached for once: a connection is
+// not given up for that, but a timeout will say so (RFC 5927 6.1, RFC 1122
+// 4.2.3.9).
+func (t *TCP) softError() {
+	t.s.stats.TCP.SoftErrors++
+	t.flags |= tfSoftError
 }
 
 // lowerMSS takes a smaller path MTU (RFC 1191 6.4): what is in flight goes out

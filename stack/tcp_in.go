@@ -130,7 +130,7 @@ func (t *TCP) inputDone() {
 	}
 	if t.ackPending != 0 && t.delack == 0 {
 		// Nothing carried the ACK: let it wait for data or the next segment.
-		t.delack = t.s.now + int64(t.s.cfg.TCP.DelayedAck)
+		t.delack = t.s.now + t.delackTime()
 		t.arm(t.delack)
 	}
 }
@@ -167,7 +167,7 @@ func (s *Stack) tcpNoConn(in *inSegment) {
 
 // sendReset answers the segment in work with RST (RFC 9293 3.5.2 group 1, 2).
 func (s *Stack) sendReset(in *inSegment) {
-	if in.flags&header.TCPRst != 0 {
+	if in.flags&header.TCPRst != 0 || !s.resetAllowed() {
 		return
 	}
 	f := header.TCPFields{SrcPort: in.dport, DstPort: in.sport, Flags: header.TCPRst}
@@ -177,20 +177,9 @@ func (s *Stack) sendReset(in *inSegment) {
 		f.Flags |= header.TCPAck
 		f.Ack = in.seq.Add(in.seqLen())
 	}
-	p := s.alloc(pbuf.LayerTransport, 0, pbuf.KindRAM)
-	if p == nil {
-		s.stats.Drops[DropNoBuf]++
-		return
+	if s.sendStray(in, &f, nil, s.cfg.TTL, 0) {
+		s.stats.TCP.OutRsts++
 	}
-	p.AddHeader(header.TCPLen)
-	h := (*header.TCP)(p.Payload())
-	h.Encode(&f)
-	h.SetChecksum(header.PseudoHeader(in.dst, in.src, header.ProtoTCP, header.TCPLen))
-	p.Flags |= pbuf.TxTCPCsum
-	p.L4Len = header.TCPLen
-	s.stats.TCP.OutSegs++
-	s.stats.TCP.OutRsts++
-	s.ip4Output(p, in.dst, in.src, header.ProtoTCP, s.cfg.TTL, 0)
 }
 
 // predict is header prediction: the next segment of an established connection

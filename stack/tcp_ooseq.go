@@ -11,7 +11,7 @@ import (
 // queueOutOfOrder keeps a segment for later. It owns p.
 func (t *TCP) queueOutOfOrder(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool) {
 	s := t.s
-	if t.ooBytes+n > uint32(s.cfg.TCP.MaxOutOfOrder) {
+	if t.ooBytes+n > uint32(s.cfg.TCP.MaxOutOfOrder) || !t.oooRoom(p.ChainLen()) {
 		s.drop(p, DropTCPOutOfOrder)
 		return
 	}
@@ -50,6 +50,7 @@ func (t *TCP) queueOutOfOrder(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool) 
 		g.flags = header.TCPFin
 	}
 	t.ooseq.InsertAfter(prev, p)
+	s.tcp.oooBufs += p.ChainLen()
 	t.flags |= tfHeld
 	t.ooBytes += n
 }
@@ -73,6 +74,7 @@ func (t *TCP) trimAgainst(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool, prev
 		if end.GreaterEq(g.seq.Add(g.n)) {
 			fin = fin || g.flags&header.TCPFin != 0 && g.seq.Add(g.n) == end
 			t.ooBytes -= g.n
+			t.s.tcp.oooBufs -= next.ChainLen()
 			t.ooseq.RemoveAfter(prev)
 			t.s.stats.TCP.DupSegsIn++
 			next.Free()
@@ -101,6 +103,7 @@ func (t *TCP) deliverOutOfOrder() {
 		}
 		t.ooseq.Pop()
 		t.ooBytes -= g.n
+		t.s.tcp.oooBufs -= p.ChainLen()
 		seq, n, fin := g.seq, g.n, g.flags&header.TCPFin != 0
 		if p, _, n, fin = t.trimToWindow(p, seq, n, fin); p == nil {
 			continue
@@ -118,6 +121,9 @@ func (t *TCP) deliverOutOfOrder() {
 }
 
 func (t *TCP) purgeOOSeq() {
+	for p := t.ooseq.Head(); p != nil; p = p.QNext() {
+		t.s.tcp.oooBufs -= p.ChainLen()
+	}
 	t.ooseq.FreeAll()
 	t.ooBytes = 0
 }

@@ -137,14 +137,22 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 		if lport = s.choosePort(pt.src, remote, to.Port()); lport == 0 {
 			return ErrNoPort
 		}
-	} else if s.lookup(pt.src, remote, lport, to.Port(), s.hashFlow(pt.src, remote, lport, to.Port())) != nil {
-		return ErrUse
+	} else if old := s.lookup(pt.src, remote, lport, to.Port(), s.hashFlow(pt.src, remote, lport, to.Port())); old != nil {
+		if !old.reusable() {
+			return ErrUse
+		}
+		s.tcp.reuse = old
+	}
+	if old := s.tcp.reuse; old != nil {
+		s.tcp.reuse = nil
+		s.takeOver(old)
 	}
 	boundAddr, boundPort := t.local, t.lport
 	t.remote, t.rport, t.local, t.lport = remote, to.Port(), pt.src, lport
 	t.opened = fn
 	t.setupPath(pt)
 	t.initConnection()
+	s.tcp.reopen = reopen{}
 	if !t.queueControl(header.TCPSyn) {
 		t.remote, t.rport, t.local, t.lport = header.Addr{}, 0, boundAddr, boundPort
 		return ErrMem
@@ -162,16 +170,21 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 func (t *TCP) initConnection() {
 	s := t.s
 	isn, offset := s.flowSecrets(t.local, t.lport, t.remote, t.rport)
-	iss := header.Seq(isn + uint32(s.now>>12))
+	iss := header.Seq(t.firstISN(isn))
 	if h := s.hooks.TCPISN; h != nil {
 		iss = h(t.local, t.lport, t.remote, t.rport)
 	}
-	t.iss, t.tsOffset = iss, offset
-	t.sndUna, t.sndNxt, t.sndMax, t.sndLbb, t.recover = iss, iss, iss, iss, iss
-	t.sndWl2 = iss
+	t.tsOffset = offset
+	t.setISS(s.tcp.reopen.after(iss))
 	t.rcvWnd = t.recvBuf()
 	t.mss = uint16(t.maxMSS())
 	t.ccOpen()
+}
+
+// setISS numbers a connection that has sent nothing yet.
+func (t *TCP) setISS(iss header.Seq) {
+	t.iss, t.sndWl2 = iss, iss
+	t.sndUna, t.sndNxt, t.sndMax, t.sndLbb, t.recover = iss, iss, iss, iss, iss
 }
 
 // recvBuf is the size of the receive buffer.
@@ -184,14 +197,20 @@ func (t *TCP) recvBuf() uint32 {
 
 // maxMSS is the largest segment that the path's interface and the
 // configuration allow; what we announce (RFC 9293 3.7.1, RFC 6691).
-func (t *TCP) maxMSS() int {
+func (t *TCP) maxMSS() int { return t.maxMSSBy(t.nif) }
+
+// maxMSSBy is maxMSS for packets that leave by nif, nil: not known yet.
+func (t *TCP) maxMSSBy(nif *Netif) int {
 	mtu := 576
-	if t.nif != nil {
-		mtu = t.nif.mtu
+	if nif != nil {
+		mtu = nif.mtu
 	}
 	m := min(mtu-header.IPv4Len-header.TCPLen, 65495)
 	if c := t.s.cfg.TCP.MSS; c != 0 {
 		m = min(m, c)
+	}
+	if k := t.ownKnobs(); k != nil && k.mss != 0 {
+		m = min(m, int(k.mss))
 	}
 	return m
 }
@@ -204,11 +223,11 @@ func (t *TCP) maxMSS() int {
 func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 	cfg := &s.cfg.TCP
 	full := &s.tcp.full
-	if *full == (fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}) {
+	if *full == (fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}) && (!cfg.TimeWaitReuse || s.now < s.tcp.fullUntil) {
 		return 0
 	}
 	n := uint32(cfg.PortMax-cfg.PortMin) + 1
-	start := s.portOffset(local, remote, rport) + s.tcp.nextPort
+	start := s.firstPort(flowEnds{local, remote, 0, rport})
 	for i := range n {
 		port := cfg.PortMin + uint16((start+i)%n)
 		if h := s.hooks.TCPPort; h != nil {
@@ -217,13 +236,16 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 			}
 		}
 		hash := s.hashFlow(local, remote, port, rport)
-		if s.lookup(local, remote, port, rport, hash) == nil && !s.portTaken(local, port) &&
+		old := s.lookup(local, remote, port, rport, hash)
+		if (old == nil || old.reusable()) && !s.portTaken(local, port) &&
 			!s.takenElsewhere(header.ProtoTCP, flowEnds{local, remote, port, rport}) {
 			s.tcp.nextPort += i + 1
+			s.tcp.reuse = old
 			return port
 		}
 	}
 	*full = fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}
+	s.tcp.fullUntil = s.now + 50_000_000 // by then one in TIME-WAIT may be reusable
 	return 0
 }
 

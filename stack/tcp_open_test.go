@@ -207,7 +207,9 @@ func TestTCPOpen_SynAckIsRepeatedAndGivenUp(t *testing.T) {
 }
 
 func TestTCPOpen_Backlog(t *testing.T) {
-	runScript(t, noTS(), `
+	cfg := noTS()
+	cfg.TCP.SynCookies = CookiesNever
+	runScript(t, cfg, `
 		listen 1
 		< S 0 port=1000
 		> SA 0 port=1000

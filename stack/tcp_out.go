@@ -228,7 +228,7 @@ func (t *TCP) optionsLen(syn bool) int {
 		}
 		return 0
 	}
-	n := header.TCPMSSLen
+	n := header.TCPMSSLen + t.synExtraLen()
 	if t.offers(tfTimestamps, cfg.NoTimestamps) {
 		n += header.TCPTimestampLen
 	}
@@ -252,6 +252,7 @@ func (t *TCP) putOptions(b []byte, syn bool) {
 	cfg := &t.s.cfg.TCP
 	if syn {
 		n := header.PutMSS(b, uint16(t.maxMSS()))
+		n += t.putSynExtra(b[n:])
 		if t.offers(tfWScale, cfg.NoWindowScale) {
 			n += header.PutWScale(b[n:], t.s.tcp.rcvScale)
 		}

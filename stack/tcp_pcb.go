@@ -16,6 +16,7 @@ type tcpState struct {
 	grave  *TCP   // freed during this Input or Poll; free afterwards
 	ports  [256]*TCP
 	colds  []*tcpCold // free cold parts
+	knobs  []*tcpKnobs
 
 	in         inSegment // the segment in work (lwIP's tcp_in.c globals)
 	ack        AckSample // of its acknowledgement
@@ -27,9 +28,18 @@ type tcpState struct {
 	nextPort   uint32
 	lastOffset portOffset
 	full       fullPorts
+	fullUntil  int64
 	freed      uint64 // PCBs that were freed
 	rcvScale   uint8
-	challenge  challengeLimit
+	ackEvery   uint8
+
+	limits       tcpLimits
+	halfOpen     int // connections in SYN-RECEIVED that a listener has
+	oooBufs      int // buffers that wait out of order
+	cookies      epochKeys
+	cookiesUntil int64 // until when an ACK may bring a cookie
+	reopen       reopen
+	reuse        *TCP // in TIME-WAIT, whose port choosePort gave away
 }
 
 func (s *Stack) tcpInit() {
@@ -47,6 +57,14 @@ func (s *Stack) tcpInit() {
 	}
 	ts.ccKind, _ = ccKindOf(s.cfg.TCP.Congestion) // Validate knows it
 	ts.nextPort = s.rng.uint32()
+	if s.cfg.TCP.Ports == PortsSequential {
+		ts.nextPort = 0
+	}
+	ts.ackEvery = uint8(s.cfg.TCP.AckEvery)
+	if s.cfg.TCP.DelayedAck < 0 {
+		ts.ackEvery = 1
+	}
+	ts.cookies.label = labelCookie
 }
 
 // tcpClose frees every PCB without sending or calling anything.
@@ -100,7 +118,8 @@ func (s *Stack) NewTCP() *TCP {
 	}
 	s.stats.TCP.CurrPCBs++
 	cfg := &s.cfg.TCP
-	t.s, t.ttl = s, s.cfg.TTL
+	t.s, t.ttl, t.tos = s, s.cfg.TTL, cfg.DSCP<<2
+	t.ackEvery, t.quick = ts.ackEvery, uint8(cfg.QuickAcks)
 	t.sndBuf = uint32(cfg.SendBuf)
 	t.rcvWnd = uint32(cfg.RecvBuf)
 	t.mss = 536 // RFC 9293 3.7.1: until the peer says otherwise
@@ -150,6 +169,7 @@ func (t *TCP) free() {
 	ts.ccs.put(t.cc.state)
 	t.dropOwn()
 	if c := t.cold; c != nil {
+		ts.putKnobs(c.knobs)
 		ext := c.ext
 		clear(ext)
 		*c = tcpCold{ext: ext[:0]}
@@ -210,7 +230,7 @@ func (t *TCP) setState(n TCPState) {
 		st.AttemptFails++
 	}
 	if was == StateSynRcvd {
-		t.leaveBacklog()
+		t.leaveHalfOpen()
 	}
 	switch {
 	case n == StateTimeWait:

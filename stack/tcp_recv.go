@@ -110,8 +110,8 @@ func (t *TCP) deliver(p *pbuf.Pbuf, n uint32) bool {
 	s.stats.TCP.InOctets += uint64(n)
 	t.ackPending++
 	// Of segments that the port has joined each counts (RFC 5681 4.2).
-	if t.ackPending >= 2 || p.Flags&pbuf.RxLRO != 0 && n > uint32(p.SegSize) || s.cfg.TCP.DelayedAck < 0 {
-		t.flags |= tfAckNow
+	if t.ackPending >= t.ackEvery || t.quick != 0 || p.Flags&pbuf.RxLRO != 0 && n > uint32(p.SegSize)*uint32(t.ackEvery-1) {
+		t.ackNow()
 	}
 	return t.giveToUser(p)
 }

@@ -17,8 +17,20 @@ type rttEstimator struct {
 const maxRTTSample = 1 << 28 // µs; keeps the scaled values in 32 bits
 
 func (r *rttEstimator) init(cfg *TCPConfig) {
+	*r = rttEstimator{}
+	r.setBounds(cfg)
+}
+
+// setBounds sets the bounds of the timeout, and the timeout itself as long as
+// there is no sample.
+func (r *rttEstimator) setBounds(cfg *TCPConfig) {
 	us := func(d time.Duration) uint32 { return uint32(min(d.Microseconds(), maxRTTSample)) }
-	*r = rttEstimator{base: us(cfg.InitialRTO), minRTO: us(cfg.MinRTO), maxRTO: us(cfg.MaxRTO)}
+	r.minRTO, r.maxRTO = us(cfg.MinRTO), us(cfg.MaxRTO)
+	if r.srtt8 == 0 {
+		r.base = us(cfg.InitialRTO)
+	} else {
+		r.base = min(max(r.base, r.minRTO), r.maxRTO)
+	}
 }
 
 // sample takes a round-trip measurement in ns (RFC 6298 2.2, 2.3).

@@ -32,32 +32,33 @@ func (t *TCP) inListen(in *inSegment) {
 		in.reject(s, DropTCPState)
 		return
 	case in.flags&header.TCPAck != 0:
-		s.tcpNoConn(in)
+		t.listenAck(in)
 		return
 	case in.flags&header.TCPSyn == 0:
 		in.reject(s, DropTCPState)
 		return
-	case t.cold.pending >= t.cold.backlog:
-		s.stats.TCP.ListenOverflows++
-		in.reject(s, DropTCPBacklog)
-		return
 	}
-	c := s.NewTCP()
-	if c == nil {
-		in.reject(s, DropTCPMem)
-		return
-	}
-	if !c.acceptSyn(t, in) {
-		c.free()
-		in.reject(s, DropTCPMem)
-		return
-	}
-	s.stats.TCP.PassiveOpens++
-	c.Output()
+	t.listenSyn(in)
 }
 
 // acceptSyn makes a new PCB the passive end of the SYN in work.
 func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
+	if !t.inherit(l, in) {
+		return false
+	}
+	t.synOptions(in)
+	if !t.queueControl(header.TCPSyn) {
+		return false
+	}
+	t.enterHalfOpen(l)
+	t.setState(StateSynRcvd)
+	t.link()
+	return true
+}
+
+// inherit makes a new PCB the passive end of the segment in work, with what its
+// listener passes on. False: there is no path to the peer.
+func (t *TCP) inherit(l *TCP, in *inSegment) bool {
 	s := t.s
 	t.local, t.remote, t.lport, t.rport = in.dst, in.src, in.dport, in.sport
 	pt, err := s.findPath(t.local, t.remote)
@@ -72,17 +73,11 @@ func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
 	if l.cold.recvBuf != 0 {
 		t.coldPart().recvBuf = l.cold.recvBuf
 	}
+	t.inheritKnobs(l)
 	t.initConnection()
 	if l.flags&tfKeepAlive != 0 {
 		t.SetKeepAlive(&l.cold.keep)
 	}
-	t.synOptions(in)
-	if !t.queueControl(header.TCPSyn) {
-		return false
-	}
-	t.BacklogDelayed(l)
-	t.setState(StateSynRcvd)
-	t.link()
 	return true
 }
 
@@ -117,6 +112,9 @@ func (t *TCP) synOptions(in *inSegment) {
 	t.sndWnd = in.wnd // never scaled in a SYN
 	t.sndWndMax = t.sndWnd
 	t.ccInit()
+	if o.HasUserTimeout {
+		t.takeUserTimeout(o)
+	}
 }
 
 // inSynSent: RFC 9293 3.10.7.3.
@@ -260,37 +258,6 @@ func (t *TCP) inLastAck(in *inSegment) {
 	if t.checkSynchronized(in) && t.ackInput(in) && t.finAcked() {
 		t.abandon(ErrClosed, false)
 	}
-}
-
-// inTimeWait: RFC 9293 3.10.7.4 and 3.6.1. A new SYN that is certainly new
-// (later sequence number, or later timestamp, RFC 6191) opens the connection
-// again; a repeated FIN restarts the 2 MSL; RST is ignored (RFC 1337).
-func (t *TCP) inTimeWait(in *inSegment) {
-	s := t.s
-	if in.flags&header.TCPRst != 0 {
-		in.reject(s, DropTCPState)
-		return
-	}
-	if in.flags&(header.TCPSyn|header.TCPAck) == header.TCPSyn {
-		newer := in.seq.Greater(t.rcvNxt) ||
-			t.flags&tfTimestamps != 0 && in.opts.HasTS && int32(in.opts.TSVal-t.tsRecent) > 0
-		if l := s.listenerFor(in.dst, in.dport); newer && l != nil {
-			s.stats.TCP.TimeWaitReused++
-			t.abandon(ErrClosed, false)
-			l.inListen(in)
-			return
-		}
-	}
-	if in.flags&header.TCPFin != 0 {
-		t.enterTimeWait()
-		if t.s == nil {
-			return
-		}
-	}
-	if in.seqLen() > 0 || in.seq != t.rcvNxt {
-		t.flags |= tfAckNow
-	}
-	in.reject(s, DropTCPState)
 }
 
 // finAcked reports whether everything we sent, our FIN included, was

@@ -57,6 +57,10 @@ func (s *Stack) timerFired(id uint32) {
 		c.pollAt = now + c.pollEvery
 		t.pollTimeout(c)
 	}
+	if k := t.ownKnobs(); k != nil && due(k.userAt) {
+		k.userAt = 0
+		t.userTimeoutFired()
+	}
 	if t.s != nil {
 		t.rearm()
 	}
@@ -92,6 +96,9 @@ func (t *TCP) rearm() {
 		if o := c.own; o != nil && o.pace.at != 0 && o.pace.at < at {
 			at = o.pace.at
 		}
+		if k := c.knobs; k != nil && k.userAt != 0 {
+			at = min(at, k.userAt)
+		}
 	}
 	if at != Forever {
 		t.arm(at)
@@ -119,12 +126,7 @@ func (t *TCP) rtxTimeout() {
 // retransmitTimeout is RFC 6298 5.4 … 5.7 and RFC 5681 3.1: back off, send the
 // first segment again, and begin anew from there in slow start.
 func (t *TCP) retransmitTimeout() {
-	cfg := &t.s.cfg.TCP
-	limit := cfg.Retries
-	if t.state == StateSynSent || t.state == StateSynRcvd {
-		limit = cfg.SYNRetries
-	}
-	if int(t.nrtx) >= limit {
+	if int(t.nrtx) >= t.retryLimit() && t.userTimeout() == 0 {
 		err := ErrTimeout
 		if t.flags&tfSoftError != 0 { // RFC 1122 4.2.3.9
 			err = ErrUnreachable
@@ -133,8 +135,13 @@ func (t *TCP) retransmitTimeout() {
 		return
 	}
 	t.s.stats.TCP.Timeouts++
-	t.nrtx++
-	t.rtt.backoff++
+	if t.nrtx == 0 {
+		t.stalled(seg(t.sndq.Head()).sentAt)
+	}
+	if t.nrtx < 255 {
+		t.nrtx++
+		t.rtt.backoff++
+	}
 	if t.nrtx == 1 {
 		t.ccEvent(CongestionTimeout, t.ackSample())
 	} else {
@@ -171,6 +178,7 @@ func (t *TCP) retransmitHead() {
 func (t *TCP) startPersist() {
 	t.flags |= tfPersist
 	t.nrtx = 0
+	t.stalled(t.s.now)
 	t.setRtx(t.s.now + t.rtt.rto())
 }
 
@@ -214,6 +222,11 @@ func (t *TCP) ctlTimeout() {
 	case StateTimeWait, StateFinWait2:
 		if t.state == StateTimeWait || t.flags&tfDetached != 0 {
 			t.abandon(ErrClosed, false)
+			return
+		}
+	case StateFinWait1, StateClosing, StateLastAck:
+		if _, bounded := t.lingers(); bounded && t.flags&tfDetached != 0 {
+			t.abandon(ErrTimeout, true)
 			return
 		}
 	}

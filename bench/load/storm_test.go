@@ -41,7 +41,9 @@ func TestStormFillsTheBacklogWaveByWave(t *testing.T) {
 }
 
 func TestStormOverflowsASmallBacklog(t *testing.T) {
-	w := stormWire(t)
+	w := newWire(t, pbuf.Config{Buffers: 2048, Small: 4096}, func(c *stack.Config) {
+		c.TCP.TimeWait, c.TCP.SynCookies = -1, stack.CookiesNever
+	})
 	w.serve(ServerConfig{Backlog: 100})
 	c := NewStorm(w.client.s, Config{To: to(PortDiscard), Conns: 300, Count: 300})
 	w.start(c)
@@ -49,6 +51,21 @@ func TestStormOverflowsASmallBacklog(t *testing.T) {
 	require.NotZero(t, w.server.s.Stats().Drops[stack.DropTCPBacklog])
 	require.GreaterOrEqual(t, c.Latency().Max(), int64(second)*999/1000, "RFC 6298 2.1: SYNs go out again after a second")
 	require.Zero(t, c.Counters().Failed)
+}
+
+func TestStormBeyondTheBacklogGoesOnByCookies(t *testing.T) {
+	w := stormWire(t)
+	w.serve(ServerConfig{Backlog: 100})
+	c := NewStorm(w.client.s, Config{To: to(PortDiscard), Conns: 300, Count: 300})
+	w.start(c)
+	w.until(20*second, c.Done)
+	st := w.server.s.Stats()
+	require.EqualValues(t, 200, st.TCP.SynCookiesSent)
+	w.until(second, func() bool { return st.TCP.SynCookiesRecv == 200 })
+	require.Zero(t, st.Drops[stack.DropTCPBacklog])
+	require.Less(t, c.Latency().Max(), int64(second), "nobody had to ask again")
+	require.Zero(t, c.Counters().Failed)
+	w.clean()
 }
 
 func TestStormGoesOnAfterResets(t *testing.T) {
