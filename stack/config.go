@@ -84,6 +84,9 @@ type TCPConfig struct {
 	// NoTimestamps, NoWindowScale leave out the RFC 7323 options.
 	NoTimestamps  bool
 	NoWindowScale bool
+	// NoSACK leaves out selective acknowledgement (RFC 2018), and with it the
+	// loss detection of RFC 8985.
+	NoSACK bool
 	// NoDelay sends small segments at once on every new connection (no Nagle
 	// algorithm).
 	NoDelay bool

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 //	listen [backlog]          a listener whose connections the user accepts
 //	connect                   the user opens; the peer is at 198.18.0.2:80
 //	< FLAGS SEQ [len=N] [ack=N] [win=N] [mss=N] [ws=N] [ts=VAL:ECR] [port=N]
+//	            [sackok] [sack=LEFT-RIGHT,…]
 //	> FLAGS SEQ …             the next segment out; fields not named may be any
 //	>                         nothing (more) was sent
 //	+DUR                      time passes, timers run
@@ -390,6 +392,12 @@ func (sc *script) in(args []string) {
 		val, ecr, _ := strings.Cut(v, ":")
 		n += header.PutTimestamp(opts[n:], uint32(number(val, 0)), uint32(number(ecr, 0)))
 	}
+	if _, ok := kv["sackok"]; ok {
+		n += header.PutSACKPermitted(opts[n:])
+	}
+	if v, ok := kv["sack"]; ok {
+		n += header.PutSACK(opts[n:], sackBlocks(v, sc.iss[sc.port]))
+	}
 	data := number(kv["len"], 0)
 	f := header.TCPFields{
 		SrcPort: sc.port, DstPort: sc.lport, Seq: header.Seq(uint32(peerISN)).Add(uint32(seq)), Flags: flags,
@@ -452,6 +460,11 @@ func (sc *script) expect(args []string) {
 			ok = ok && o.opts.HasUserTimeout && int(o.opts.UserTimeout) == n
 		case "nouto":
 			ok = ok && !o.opts.HasUserTimeout
+		case "sackok":
+			ok = ok && o.opts.SACKPermitted
+		case "sack":
+			want := sackBlocks(v, header.Seq(uint32(peerISN)))
+			ok = ok && slices.Equal(o.opts.SACK[:o.opts.NSACK], want)
 		case "nots":
 			ok = ok && !o.opts.HasTS
 		case "port":
@@ -469,6 +482,21 @@ func (sc *script) expect(args []string) {
 }
 
 func (sc *script) format(o *outSeg) string {
-	return fmt.Sprintf("%v %d len=%d ack=%d win=%d mss=%d ws=%d ts=%v:%d port=%d", o.flags, int32(o.seq.Sub(sc.iss[o.port])), o.n,
-		int32(o.ack.Sub(header.Seq(uint32(peerISN)))), o.win, o.opts.MSS, o.opts.WScale, o.opts.HasTS, o.opts.TSEcr, o.port)
+	peer := header.Seq(uint32(peerISN))
+	sack := ""
+	for _, b := range o.opts.SACK[:o.opts.NSACK] {
+		sack += fmt.Sprintf(" %d-%d", int32(b.Left.Sub(peer)), int32(b.Right.Sub(peer)))
+	}
+	return fmt.Sprintf("%v %d len=%d ack=%d win=%d mss=%d ws=%d ts=%v:%d port=%d sack=%s", o.flags, int32(o.seq.Sub(sc.iss[o.port])), o.n,
+		int32(o.ack.Sub(peer)), o.win, o.opts.MSS, o.opts.WScale, o.opts.HasTS, o.opts.TSEcr, o.port, sack)
+}
+
+// sackBlocks parses LEFT-RIGHT,…; "" is no block.
+func sackBlocks(s string, isn header.Seq) (list []header.SACKBlock) {
+	for _, b := range strings.Split(s, ",") {
+		if left, right, ok := strings.Cut(b, "-"); ok {
+			list = append(list, header.SACKBlock{Left: isn.Add(uint32(number(left, 0))), Right: isn.Add(uint32(number(right, 0)))})
+		}
+	}
+	return list
 }

@@ -86,6 +86,8 @@ const (
 	tfHeld                            // data is or was held back: out of order, or refused
 	tfOwnCC                           // cold.own has a congestion controller or a pacing rate
 	tfBig                             // segments longer than the MSS are queued and sent
+	tfSack                            // RFC 2018 selective acknowledgements agreed on
+	tfSackOut                         // cold.sack: there may be blocks to tell the peer
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
@@ -184,6 +186,7 @@ type tcpCold struct {
 	bound     bool
 	prev      *TCP // in the port bucket
 	recvBuf   uint32
+	sack      *sackOut // with tfSackOut
 }
 
 // KeepAlive sets up keepalive probes (RFC 1122 4.2.3.6). Zero fields are the

@@ -36,6 +36,7 @@ func (t *TCP) checkSynchronized(in *inSegment) bool {
 		default:
 			t.flags |= tfAckNow
 			if in.seq.Less(t.rcvNxt) {
+				t.sackOld(in.seq, in.seq.Add(in.n))
 				s.stats.TCP.DupSegsIn++
 			}
 		}

@@ -15,9 +15,16 @@ func (t *TCP) queueOutOfOrder(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool) 
 		s.drop(p, DropTCPOutOfOrder)
 		return
 	}
+	left, right := seq, seq.Add(n)
+	if fin {
+		right = right.Add(1)
+	}
 	// Find the neighbours: prev ends the run that starts before seq.
 	var prev *pbuf.Pbuf
 	next := t.ooseq.Head()
+	if last := t.ooseq.Tail(); last != nil && seg(last).seq.LessEq(seq) {
+		prev, next = last, nil // behind a hole the rest comes in order
+	}
 	for next != nil && seg(next).seq.LessEq(seq) {
 		prev, next = next, next.QNext()
 	}
@@ -29,7 +36,9 @@ func (t *TCP) queueOutOfOrder(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool) 
 		}
 		if end := g.end(); end.Greater(seq) {
 			overlap := end.Sub(seq)
+			t.sackDuplicate(seq, seq.Add(min(overlap, n)))
 			if overlap > n || overlap == n && !fin {
+				t.sackArrived(left, right)
 				s.stats.TCP.DupSegsIn++
 				s.drop(p, DropTCPSeq)
 				return
@@ -41,6 +50,7 @@ func (t *TCP) queueOutOfOrder(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool) 
 		}
 	}
 	p, n, fin = t.trimAgainst(p, seq, n, fin, prev)
+	t.sackArrived(left, right)
 	if p == nil {
 		return
 	}
@@ -75,12 +85,14 @@ func (t *TCP) trimAgainst(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool, prev
 			fin = fin || g.flags&header.TCPFin != 0 && g.seq.Add(g.n) == end
 			t.ooBytes -= g.n
 			t.s.tcp.oooBufs -= next.ChainLen()
+			t.sackDuplicate(g.seq, g.seq.Add(g.n))
 			t.ooseq.RemoveAfter(prev)
 			t.s.stats.TCP.DupSegsIn++
 			next.Free()
 			continue
 		}
 		n = g.seq.Sub(seq)
+		t.sackDuplicate(g.seq, end)
 		if n == 0 {
 			t.s.drop(p, DropTCPSeq)
 			return nil, 0, false
@@ -126,4 +138,5 @@ func (t *TCP) purgeOOSeq() {
 	}
 	t.ooseq.FreeAll()
 	t.ooBytes = 0
+	t.dropSackOut()
 }

@@ -13,6 +13,9 @@ func (t *TCP) Output() error {
 	if t.s == nil || t.state == StateListen || t.flags&tfInInput != 0 {
 		return nil
 	}
+	if t.flags&(tfSackOut|tfAckNow) == tfSackOut|tfAckNow {
+		t.flushAck() // data carries no blocks
+	}
 	if t.unsent != nil && !t.outputData() {
 		return ErrMem
 	}
@@ -144,7 +147,7 @@ func (t *TCP) sendEmpty(seq header.Seq, flags header.TCPFlags) bool {
 		return false
 	}
 	g := tcpSeg{sumOK: true}
-	if t.sendPlain(p, seq, flags, &g) {
+	if t.flags&tfSackOut == 0 && t.sendPlain(p, seq, flags, &g) {
 		return true
 	}
 	if !t.putTCPHeader(p, seq, flags, &g) {
@@ -161,7 +164,11 @@ func (t *TCP) sendEmpty(seq header.Seq, flags header.TCPFlags) bool {
 func (t *TCP) putTCPHeader(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *tcpSeg) bool {
 	s := t.s
 	syn := flags&header.TCPSyn != 0
-	own := t.optionsLen(syn)
+	own, sack := t.optionsLen(syn), 0
+	if flags == header.TCPAck && p.TotLen() == 0 {
+		sack = t.sackOptionLen(40 - own)
+		own += sack
+	}
 	opt := own
 	if h := s.hooks.TCPOutOptionLen; h != nil {
 		opt = max(own, min(40, h(t, own)&^3))
@@ -181,7 +188,10 @@ func (t *TCP) putTCPHeader(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, 
 	}
 	f.Window = t.windowField(syn)
 	h.Encode(&f)
-	t.putOptions(b[header.TCPLen:header.TCPLen+own], syn)
+	t.putOptions(b[header.TCPLen:header.TCPLen+own-sack], syn)
+	if sack != 0 {
+		t.putSack(b[header.TCPLen+own-sack:header.TCPLen+own], sack)
+	}
 	if opt > own {
 		clear(b[header.TCPLen+own:])
 		s.hooks.TCPOutAddOptions(t, h, b[header.TCPLen+own:])
@@ -232,6 +242,9 @@ func (t *TCP) optionsLen(syn bool) int {
 	if t.offers(tfTimestamps, cfg.NoTimestamps) {
 		n += header.TCPTimestampLen
 	}
+	if t.offers(tfSack, cfg.NoSACK) {
+		n += header.TCPSACKPermittedLen
+	}
 	if t.offers(tfWScale, cfg.NoWindowScale) {
 		n += header.TCPWScaleLen
 	}
@@ -255,6 +268,9 @@ func (t *TCP) putOptions(b []byte, syn bool) {
 		n += t.putSynExtra(b[n:])
 		if t.offers(tfWScale, cfg.NoWindowScale) {
 			n += header.PutWScale(b[n:], t.s.tcp.rcvScale)
+		}
+		if t.offers(tfSack, cfg.NoSACK) {
+			n += header.PutSACKPermitted(b[n:])
 		}
 		b = b[n:]
 	}

@@ -24,6 +24,7 @@ type tcpState struct {
 	owns       []*ownCC                        // free ones
 	ctls       [numCCKinds][]CongestionControl // likewise
 	ccKind     ccKind                          // of new connections
+	sackOuts   []*sackOut
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset

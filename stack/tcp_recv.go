@@ -73,6 +73,7 @@ func (t *TCP) trimToWindow(p *pbuf.Pbuf, seq header.Seq, n uint32, fin bool) (*p
 	s := t.s
 	if seq.Less(t.rcvNxt) {
 		old := t.rcvNxt.Sub(seq)
+		t.sackOld(seq, seq.Add(n))
 		s.stats.TCP.DupSegsIn++
 		t.flags |= tfAckNow
 		if old > n || old == n && !fin {

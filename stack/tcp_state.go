@@ -103,6 +103,7 @@ func (t *TCP) synOptions(in *inSegment) {
 		t.sndScale, t.rcvScale = 0, 0
 		t.rcvWnd = min(t.rcvWnd, 0xffff)
 	}
+	t.setFlag(tfSack, o.SACKPermitted && !s.cfg.TCP.NoSACK)
 	if o.HasTS && !s.cfg.TCP.NoTimestamps {
 		t.flags |= tfTimestamps
 		t.tsRecent, t.tsRecentAt = o.TSVal, s.tsNow
