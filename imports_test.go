@@ -71,6 +71,8 @@ var rooms = map[string]room{
 	},
 	// A network of stacks in simulated time, for tests of whoever uses the stack.
 	"stack/sim": {floor: 4, internal: []string{"header", "pbuf", "netem", "pcapng", "offload", "rss", "stack"}},
+	// Packetdrill scripts, run on a stack in simulated time.
+	"stack/script": {floor: 4, internal: []string{"header", "pbuf", "stack"}},
 	"shard": {
 		floor:    5,
 		internal: []string{"header", "ring", "affinity", "pbuf", "rss", "offload", "port", "stack"},

@@ -1,0 +1,75 @@
+package script
+
+import (
+	"time"
+
+	"github.com/shardstack/shardstack/stack"
+)
+
+// linuxState is the state as TCP_INFO numbers it.
+var linuxState = map[stack.TCPState]int64{
+	stack.StateEstablished: 1, stack.StateSynSent: 2, stack.StateSynRcvd: 3, stack.StateFinWait1: 4, stack.StateFinWait2: 5,
+	stack.StateTimeWait: 6, stack.StateClosed: 7, stack.StateCloseWait: 8, stack.StateLastAck: 9, stack.StateListen: 10,
+	stack.StateClosing: 11,
+}
+
+// segments turns bytes into segments, as Linux counts.
+func segments(n uint32, mss int) int64 {
+	return (int64(n) + int64(mss) - 1) / int64(max(mss, 1))
+}
+
+func usec(d time.Duration) int64 { return d.Microseconds() }
+
+// infoFields are the names of TCP_INFO that assertions may use.
+var infoFields = map[string]func(i *stack.TCPInfo) int64{
+	"tcpi_state":    func(i *stack.TCPInfo) int64 { return linuxState[i.State] },
+	"tcpi_snd_mss":  func(i *stack.TCPInfo) int64 { return int64(i.MSS) },
+	"tcpi_snd_cwnd": func(i *stack.TCPInfo) int64 { return int64(i.Cwnd) / int64(max(i.MSS, 1)) },
+	"tcpi_snd_ssthresh": func(i *stack.TCPInfo) int64 {
+		if i.Ssthresh >= infiniteSsthresh {
+			return infiniteSsthresh
+		}
+		return int64(i.Ssthresh) / int64(max(i.MSS, 1))
+	},
+	"tcpi_unacked":       func(i *stack.TCPInfo) int64 { return segments(i.Unacked, i.MSS) },
+	"tcpi_notsent_bytes": func(i *stack.TCPInfo) int64 { return int64(i.Unsent) },
+	"tcpi_rtt":           func(i *stack.TCPInfo) int64 { return usec(i.SRTT) },
+	"tcpi_rttvar":        func(i *stack.TCPInfo) int64 { return usec(i.RTTVar) },
+	"tcpi_min_rtt":       func(i *stack.TCPInfo) int64 { return usec(i.MinRTT) },
+	"tcpi_rto":           func(i *stack.TCPInfo) int64 { return usec(i.RTO) },
+	"tcpi_backoff":       func(i *stack.TCPInfo) int64 { return int64(i.Backoff) },
+	"tcpi_snd_wnd":       func(i *stack.TCPInfo) int64 { return int64(i.SndWnd) },
+	"tcpi_rcv_wnd":       func(i *stack.TCPInfo) int64 { return int64(i.RcvWnd) },
+	"tcpi_snd_wscale":    func(i *stack.TCPInfo) int64 { return int64(max(i.WScaleSnd, 0)) },
+	"tcpi_rcv_wscale":    func(i *stack.TCPInfo) int64 { return int64(max(i.WScaleRcv, 0)) },
+	"tcpi_options":       infoOptions,
+}
+
+func infoOptions(i *stack.TCPInfo) (v int64) {
+	if i.Timestamps {
+		v |= symbols["TCPI_OPT_TIMESTAMPS"]
+	}
+	if i.WScaleSnd >= 0 {
+		v |= symbols["TCPI_OPT_WSCALE"]
+	}
+	return v
+}
+
+// info is a snapshot of the connection in use, also when its socket is closed.
+func (r *runner) info() *stack.TCPInfo {
+	i := &stack.TCPInfo{State: stack.StateClosed}
+	c := r.cur
+	if r.w == nil || c == nil {
+		return i
+	}
+	if s := c.sock; s != nil && s.tcp != nil {
+		*i = s.tcp.Info()
+		return i
+	}
+	r.w.stack.EachTCP(func(t *stack.TCP) {
+		if t.LocalAddr() == c.local && t.RemoteAddr() == c.remote {
+			*i = t.Info()
+		}
+	})
+	return i
+}

@@ -1,0 +1,64 @@
+package script
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/shardstack/shardstack/stack"
+)
+
+// sysctls are those that have an equal in the stack's configuration. nil: what
+// it asks for makes no difference here.
+var sysctls = map[string]sysctlFunc{
+	"tcp_timestamps":     onOff(func(c *stack.Config, on bool) { c.TCP.NoTimestamps = !on }),
+	"tcp_window_scaling": onOff(func(c *stack.Config, on bool) { c.TCP.NoWindowScale = !on }),
+	"tcp_rmem": func(c *stack.Config, v []string) (string, error) {
+		n, err := middle(v[max(len(v)-1, 0):]) // the largest decides about the scale
+		c.TCP.RecvBuf = n
+		return "", err
+	},
+	"tcp_wmem": func(c *stack.Config, v []string) (string, error) {
+		n, err := middle(v)
+		c.TCP.SendBuf = n
+		return "", err
+	},
+	"tcp_syn_retries":      count(func(c *stack.Config) *int { return &c.TCP.SYNRetries }),
+	"tcp_synack_retries":   count(func(c *stack.Config) *int { return &c.TCP.SYNRetries }),
+	"tcp_retries2":         count(func(c *stack.Config) *int { return &c.TCP.Retries }),
+	"tcp_keepalive_probes": count(func(c *stack.Config) *int { return &c.TCP.KeepCount }),
+	"tcp_keepalive_time":   duration(time.Second, func(c *stack.Config) *time.Duration { return &c.TCP.KeepIdle }),
+	"tcp_keepalive_intvl":  duration(time.Second, func(c *stack.Config) *time.Duration { return &c.TCP.KeepInterval }),
+	"tcp_fin_timeout":      duration(time.Second, func(c *stack.Config) *time.Duration { return &c.TCP.FinWait2 }),
+	"tcp_rto_min_us":       duration(time.Microsecond, func(c *stack.Config) *time.Duration { return &c.TCP.MinRTO }),
+	"tcp_rto_max_ms":       duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.MaxRTO }),
+	"ip_default_ttl":       number(func(c *stack.Config, n int64) string { c.TTL = uint8(n); return "" }),
+	"ip_forward":           onOff(func(c *stack.Config, on bool) { c.Forward = on }),
+	"ip_local_port_range": func(c *stack.Config, v []string) (string, error) {
+		lo, err := middle(v[:min(len(v), 1)])
+		if err != nil {
+			return "", err
+		}
+		hi, err := middle(v[max(len(v)-1, 0):])
+		c.TCP.PortMin, c.TCP.PortMax = uint16(lo), uint16(hi)
+		return "", err
+	},
+	// Settings that scripts make for safety and that this stack has no other
+	// behaviour for.
+	"tcp_fack": nil, "tcp_no_metrics_save": nil, "tcp_low_latency": nil, "tcp_tso_win_divisor": nil,
+	"tcp_min_tso_segs": nil, "tcp_autocorking": nil, "tcp_moderate_rcvbuf": nil,
+	"tcp_tw_reuse": nil, "tcp_max_syn_backlog": nil, "somaxconn": nil,
+}
+
+// middle is the default of three numbers (least, default, most), or the only
+// one.
+func middle(v []string) (int, error) {
+	i := 0
+	if len(v) == 3 {
+		i = 1
+	}
+	if len(v) == 0 {
+		v = []string{""}
+	}
+	n, err := strconv.ParseInt(v[i], 0, 32)
+	return int(n), err
+}
