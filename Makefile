@@ -35,8 +35,9 @@ UPDATE ?=
 # Peers whose libraries are there.
 PEERS_TAGS = $(shell { [ ! -e /usr/include/lwip/lwip/init.h ] || echo lwip; ! pkg-config --exists libdpdk || echo dpdk; } | paste -sd,)
 
-# `make run` passes these on.
+# `make run` and `make lossy` pass these on.
 RUNFLAGS ?=
+LOSSYARGS ?=
 
 # The packages, as lists of import paths. $(call packages,a b) gives those that
 # lie in or below the folders a and b.
@@ -65,7 +66,7 @@ EMULATOR  = $(if $(filter arm64,$(shell $(GO) env GOHOSTARCH)),,-exec qemu-aarch
 # The emulator has no mbind(2); the test runs on the machine itself, in unit.
 NOT_EMULATED = $(if $(EMULATOR),-skip '^TestNUMANode$$')
 
-.PHONY: help deps build run test unit serial debug race arm64 bench pgo peers peers-test fuzz lint lint-light clean
+.PHONY: help deps build run test unit serial debug race arm64 bench pgo peers peers-test lossy fuzz lint lint-light clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +128,10 @@ peers-test: deps ## vet and test the comparison with peers, briefly
 	cd bench/peers && $(GO) vet ./...
 	cd bench/peers && $(GO) vet -tags '$(PEERS_TAGS)' ./...
 	cd bench/peers && $(GO) test -count=1 -timeout 5m -tags '$(PEERS_TAGS)' ./...
+
+lossy: deps ## TCP with Linux over a lossy wire, and Linux with itself (root; LOSSYARGS, as --control bbr --loss 1)
+	$(GO) build -o bin/lossy ./bench/lossy
+	bin/lossy $(LOSSYARGS)
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@.ci/fuzz $(FUZZTIME)

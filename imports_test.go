@@ -57,11 +57,12 @@ var rooms = map[string]room{
 	"netem":   {floor: 2, internal: []string{"header", "pbuf"}, without: []string{"sync", "sync/atomic", "net", "os", "syscall"}},
 	"pcapng":  {floor: 1, internal: []string{"pbuf"}, without: noLocks},
 
-	"port":       {floor: 3, internal: drivers, external: []string{xsys}},
-	"port/mem":   {floor: 3, internal: drivers},
-	"port/tap":   {floor: 3, internal: drivers, external: []string{xsys, netlink, netns, ebpf}},
-	"port/pcap":  {floor: 3, internal: drivers},
-	"port/trace": {floor: 3, internal: drivers},
+	"port":        {floor: 3, internal: drivers, external: []string{xsys}},
+	"port/mem":    {floor: 3, internal: drivers},
+	"port/tap":    {floor: 3, internal: drivers, external: []string{xsys, netlink, netns, ebpf}},
+	"port/impair": {floor: 3, internal: drivers},
+	"port/pcap":   {floor: 3, internal: drivers},
+	"port/trace":  {floor: 3, internal: drivers},
 
 	// singlethread_test.go holds what else stack must do without.
 	"stack": {
