@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// inTimeWait brings a connection with the options of the SYN (without, with
+// timeWaitScript brings a connection with the options of the SYN (without, with
 // timestamps) into TIME-WAIT; the peer's last timestamp is 200.
 func timeWaitScript(ts bool) string {
 	o := func(n int) string {
