@@ -75,6 +75,7 @@ func PseudoHeader4(src, dst Addr, p Protocol, n uint16) uint16 {
 // addresses, protocol of the upper layer, and length n of its header and data
 // in bytes.
 func PseudoHeader6(src, dst Addr, p Protocol, n uint32) uint16 {
+	src, dst = src.Unzoned(), dst.Unzoned()
 	s := src.hi>>32 + src.hi&0xffffffff + src.lo>>32 + src.lo&0xffffffff
 	s += dst.hi>>32 + dst.hi&0xffffffff + dst.lo>>32 + dst.lo&0xffffffff
 	return fold(s + uint64(p) + uint64(n))

@@ -26,6 +26,7 @@ const (
 	FaultIPv6Version // version is not 6
 	FaultIPv6Payload // payload length beyond the bytes at hand
 	FaultIPv6Mapped  // IPv4-mapped source or destination
+	FaultIPv6Zone    // link-local address with bits that are 0 by RFC 4291 2.5.6
 	FaultIPv6Ext     // extension header cut short
 	FaultIPv6ExtMany // more extension headers than the walker follows
 	FaultIPv6Order   // hop-by-hop options not directly after the IPv6 header
@@ -39,6 +40,9 @@ const (
 	FaultNDCode     // ICMPv6 code is not 0
 	FaultNDAddr     // source, destination or target that the message can't have
 	FaultNDOption   // option of length 0, cut short, or not allowed here
+
+	FaultMLDShort // message, or a list of sources, that is cut short
+	FaultMLDAddr  // hop limit, source or group that the message can't have
 
 	FaultUDPShort  // under 8 bytes
 	FaultUDPLength // length under 8 or beyond the bytes at hand
@@ -55,9 +59,10 @@ var faultNames = [NumFaults]string{
 	"eth_short", "vlan_short",
 	"arp_short", "arp_kind",
 	"ipv4_short", "ipv4_version", "ipv4_ihl", "ipv4_total", "ipv4_option",
-	"ipv6_short", "ipv6_version", "ipv6_payload", "ipv6_mapped", "ipv6_ext", "ipv6_ext_many", "ipv6_order", "ipv6_option",
+	"ipv6_short", "ipv6_version", "ipv6_payload", "ipv6_mapped", "ipv6_zone", "ipv6_ext", "ipv6_ext_many", "ipv6_order", "ipv6_option",
 	"icmpv4_short", "icmpv6_short",
 	"nd_short", "nd_hop_limit", "nd_code", "nd_addr", "nd_option",
+	"mld_short", "mld_addr",
 	"udp_short", "udp_length",
 	"tcp_short", "tcp_offset", "tcp_option",
 }

@@ -37,6 +37,7 @@ const (
 	ICMPv6BadField          uint8 = 0
 	ICMPv6UnknownNextHeader uint8 = 1
 	ICMPv6UnknownOption     uint8 = 2
+	ICMPv6FirstFragment     uint8 = 3 // without all headers (RFC 7112 5)
 )
 
 // ICMPv6 is a view of the part that ICMPv6 messages share (RFC 4443 2.1):

@@ -22,7 +22,25 @@ type IPv6 [IPv6Len]byte
 // IPv4-mapped addresses don't belong on the wire (RFC 6890 table 20) and are
 // refused, or else an IPv6 packet could pass for one of IPv4: both have the
 // same Addr.
-func ParseIPv6(b []byte) (h *IPv6, payloadLen int, f Fault) {
+//
+// Nor do link-local addresses with a zone in them (see Addr.WithZone).
+func ParseIPv6(b []byte) (h *IPv6, payloadLen int, f Fault) { return ParseIPv6Head(b, len(b)) }
+
+// addrFault says what no address on the wire can be.
+func (h *IPv6) addrFault() Fault {
+	src, dst := h.Src(), h.Dst()
+	if src.Is4() || dst.Is4() {
+		return FaultIPv6Mapped
+	}
+	if src.DirtyZone() || dst.DirtyZone() {
+		return FaultIPv6Zone
+	}
+	return OK
+}
+
+// ParseIPv6Head is ParseIPv6 for a packet of n bytes of which b is the first
+// part, with the fixed header at least.
+func ParseIPv6Head(b []byte, n int) (h *IPv6, payloadLen int, f Fault) {
 	if len(b) < IPv6Len {
 		return nil, 0, FaultIPv6Short
 	}
@@ -31,11 +49,11 @@ func ParseIPv6(b []byte) (h *IPv6, payloadLen int, f Fault) {
 		return nil, 0, FaultIPv6Version
 	}
 	payloadLen = int(h.PayloadLen())
-	if payloadLen > len(b)-IPv6Len {
+	if payloadLen > n-IPv6Len {
 		return nil, 0, FaultIPv6Payload
 	}
-	if h.Src().Is4() || h.Dst().Is4() {
-		return nil, 0, FaultIPv6Mapped
+	if f = h.addrFault(); f != OK {
+		return nil, 0, f
 	}
 	return h, payloadLen, OK
 }
@@ -84,10 +102,10 @@ func (h *IPv6) SetNextHeader(p Protocol) { h[6] = uint8(p) }
 func (h *IPv6) SetHopLimit(n uint8) { h[7] = n }
 
 // SetSrc sets the source address.
-func (h *IPv6) SetSrc(a Addr) { putAddr((*[16]byte)(h[8:24]), a) }
+func (h *IPv6) SetSrc(a Addr) { putAddr((*[16]byte)(h[8:24]), a.Unzoned()) }
 
 // SetDst sets the destination address.
-func (h *IPv6) SetDst(a Addr) { putAddr((*[16]byte)(h[24:40]), a) }
+func (h *IPv6) SetDst(a Addr) { putAddr((*[16]byte)(h[24:40]), a.Unzoned()) }
 
 // putAddr writes a in network order.
 func putAddr(b *[16]byte, a Addr) {

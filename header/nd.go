@@ -164,7 +164,7 @@ func (h *NDSolicit) Target() Addr { return getAddr((*[16]byte)(h[8:24])) }
 // Encode fills the 24 bytes with a checksum of 0.
 func (h *NDSolicit) Encode(target Addr) {
 	(*ICMPv6)(h[0:8]).Encode(ICMPv6NeighborSol, 0, 0)
-	putAddr((*[16]byte)(h[8:24]), target)
+	putAddr((*[16]byte)(h[8:24]), target.Unzoned())
 }
 
 // Flags returns NDFlagRouter, NDFlagSolicited and NDFlagOverride.
@@ -176,7 +176,7 @@ func (h *NDAdvert) Target() Addr { return getAddr((*[16]byte)(h[8:24])) }
 // Encode fills the 24 bytes with a checksum of 0.
 func (h *NDAdvert) Encode(target Addr, flags uint8) {
 	(*ICMPv6)(h[0:8]).Encode(ICMPv6NeighborAdv, 0, uint32(flags)<<24)
-	putAddr((*[16]byte)(h[8:24]), target)
+	putAddr((*[16]byte)(h[8:24]), target.Unzoned())
 }
 
 // Encode fills the 8 bytes with a checksum of 0.

@@ -57,7 +57,13 @@ type Link struct {
 	w1 uint64 // in the upper 48 bits: the rest of the source, the EtherType
 }
 
-// MakeLink makes the Link of frames from src to dst.
+// MakeLink6 makes the Link of frames with IPv6 packets from src to dst.
+func MakeLink6(dst, src MAC) Link {
+	s := src.Uint64()
+	return Link{w0: dst.Uint64()<<16 | s>>32, w1: s<<32 | uint64(EtherTypeIPv6)<<16}
+}
+
+// MakeLink makes the Link of frames with IPv4 packets from src to dst.
 func MakeLink(dst, src MAC) Link {
 	s := src.Uint64()
 	return Link{w0: dst.Uint64()<<16 | s>>32, w1: s<<32 | uint64(EtherTypeIPv4)<<16}

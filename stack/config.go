@@ -35,6 +35,8 @@ type Config struct {
 	Forward bool
 	// ARP sets up neighbour resolution.
 	ARP ARPConfig
+	// IPv6 sets up neighbour discovery and addresses of IPv6.
+	IPv6 IPv6Config
 	// Reassembly sets up the reassembly of fragments.
 	Reassembly ReassemblyConfig
 	// TCP sets up TCP.
@@ -43,7 +45,8 @@ type Config struct {
 
 // ARPConfig sets up ARP (RFC 826, RFC 1122 2.3.2).
 type ARPConfig struct {
-	// MaxAge of a dynamic entry. Default 5 min (lwIP).
+	// MaxAge of a dynamic entry. Default 5 min (lwIP). Of IPv6, how long one is
+	// kept that nothing is sent to.
 	MaxAge time.Duration
 	// QueueLen is how many packets wait for one address. Default 64: the
 	// fragments of a long datagram find room (RFC 1122 2.3.2.2 wants 1).
@@ -52,6 +55,19 @@ type ARPConfig struct {
 	Retries int
 	// Size is the most neighbours kept. Default 1024.
 	Size int
+}
+
+// IPv6Config sets up IPv6. What ARPConfig says of the queue and the size of the
+// table is true of neighbours of either family.
+type IPv6Config struct {
+	// DADTransmits is how many probes are sent for a new address before it is
+	// used, one second apart. Default 1 (RFC 4862 5.1); negative: none, and the
+	// address is ours at once.
+	DADTransmits int
+	// Follower leaves probes, router solicitations and multicast listener reports
+	// to another stack with the same addresses, as the shards of a group do, and
+	// learns from Stack.ApplyND6 what came of them.
+	Follower bool
 }
 
 // ReassemblyConfig sets up the reassembly of IP packets (RFC 1122 3.3.2).
@@ -175,6 +191,7 @@ func (c *Config) setDefaults() {
 	def(&c.ARP.QueueLen, 64)
 	def(&c.ARP.Retries, 5)
 	def(&c.ARP.Size, 1024)
+	def(&c.IPv6.DADTransmits, 1)
 	def(&c.Reassembly.Timeout, 60*time.Second)
 	t := &c.TCP
 	def(&t.RecvBuf, 256<<10)
@@ -221,6 +238,8 @@ func (c *Config) Validate() error {
 		return bad("ARP.MaxAge %v outside 1 s … 24 h", d.ARP.MaxAge)
 	case d.ARP.QueueLen < 1 || d.ARP.Retries < 1 || d.ARP.Retries > 255 || d.ARP.Size < 1 || d.ARP.Size > 1<<20:
 		return bad("ARP: want QueueLen ≥ 1, 1 ≤ Retries ≤ 255, 1 ≤ Size ≤ 2^20")
+	case d.IPv6.DADTransmits > 255:
+		return bad("IPv6.DADTransmits %d over 255", d.IPv6.DADTransmits)
 	case d.Reassembly.Timeout < time.Second || d.Reassembly.Timeout > 120*time.Second:
 		return bad("Reassembly.Timeout %v outside 1 … 120 s", d.Reassembly.Timeout)
 	case d.Reassembly.MaxBuffers < 0:

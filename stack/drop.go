@@ -16,8 +16,8 @@ const (
 	DropTxQueueFull     // the port took no more frames
 
 	DropARPMalformed  // ARP gate
-	DropARPQueueFull  // too many packets wait for one address
-	DropARPUnresolved // resolution failed
+	DropARPQueueFull  // too many packets wait for one address, of either family
+	DropARPUnresolved // resolution failed, by ARP or neighbour discovery
 	DropNeighborTableFull
 
 	DropIPMalformed     // version, lengths, options
@@ -36,10 +36,13 @@ const (
 	DropIPLinkGroup     // unicast packet in a broadcast or multicast frame (RFC 1122 3.3.6)
 	DropIPFragDuplicate // the same fragment again
 	DropIPTooLong       // outgoing: over 65,535 bytes
+	DropIPExtension     // IPv6 option that is not known and asks for this
 
 	DropICMPMalformed
 	DropICMPChecksum
 	DropICMPIgnored // type that is not handled, or echo to a group
+
+	DropND6Malformed // gates of neighbour and multicast listener discovery
 
 	DropUDPMalformed
 	DropUDPChecksum
@@ -73,8 +76,8 @@ var dropNames = [NumDropReasons]string{
 	"arp_malformed", "arp_queue_full", "arp_unresolved", "neighbor_table_full",
 	"ip_malformed", "ip_checksum", "ip_bad_source", "ip_not_for_us", "ip_ttl", "ip_unknown_proto",
 	"ip_no_route", "ip_frag_malformed", "ip_frag_timeout", "ip_frag_mem", "ip_needs_frag",
-	"ip_source_route", "ip_forward_loop", "ip_link_group", "ip_frag_duplicate", "ip_too_long",
-	"icmp_malformed", "icmp_checksum", "icmp_ignored",
+	"ip_source_route", "ip_forward_loop", "ip_link_group", "ip_frag_duplicate", "ip_too_long", "ip_extension",
+	"icmp_malformed", "icmp_checksum", "icmp_ignored", "nd6_malformed",
 	"udp_malformed", "udp_checksum", "udp_no_port", "udp_bad_dest",
 	"tcp_malformed", "tcp_checksum", "tcp_bad_dest", "tcp_no_conn", "tcp_backlog", "tcp_mem",
 	"tcp_seq", "tcp_ack", "tcp_paws", "tcp_state", "tcp_out_of_order", "tcp_after_close",

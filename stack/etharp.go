@@ -153,16 +153,23 @@ func (s *Stack) neighborResolved(n *neighbor, mac header.MAC) {
 	}
 	n.setMAC(mac)
 	n.confirmed, n.tries = s.now, 0
-	s.stats.ARP.Updates++
+	if n.addr.Is4() {
+		s.stats.ARP.Updates++
+	} else {
+		s.stats.ND6.Updates++
+	}
 	for p := n.queue.Pop(); p != nil; p = n.queue.Pop() {
-		n.touch(s.now)
-		s.ethernetOutput(n.nif, p, mac, header.EtherTypeIPv4)
+		s.neighborOutput(n.nif, n, p, n.etherType())
 	}
 }
 
 // arpQuery asks for a neighbour's MAC (etharp_query) and sees to it that
 // arpTimer asks again.
 func (s *Stack) arpQuery(n *neighbor) {
+	if !n.addr.Is4() {
+		s.nd6Query(n)
+		return
+	}
 	dst := header.Broadcast
 	if n.usable() && s.now < n.confirmed+int64(s.cfg.ARP.MaxAge)*19/20 {
 		dst = n.mac // RFC 1122 2.3.2.1 (2): unicast poll
@@ -201,10 +208,12 @@ func (s *Stack) arpWakeAt(at int64) {
 func (s *Stack) arpTimer() {
 	s.stopCyclic(s.arp.timer)
 	s.eachNeighbor(func(n *neighbor) {
-		switch n.state {
-		case neighPending:
+		switch {
+		case n.dynamic() && !n.addr.Is4():
+			s.nd6Age(n)
+		case n.state == neighPending:
 			s.arpRetryPending(n)
-		case neighStable:
+		case n.state == neighStable:
 			s.arpAge(n)
 		}
 	})
@@ -269,12 +278,21 @@ func (s *Stack) arpAddrsChanged() {
 	})
 }
 
-// AddNeighbor sets the MAC of a neighbour for good, in place of what ARP says
-// (etharp_add_static_entry). ErrVal: not an address or MAC of a single host;
+// scoped is an address on the interface's link as the stack has it, whatever zone
+// ip says.
+func (nif *Netif) scoped(ip netip.Addr) header.Addr {
+	if nif == nil {
+		return header.Addr{}
+	}
+	return header.FromNetip(ip.Unmap()).WithZone(nif.index)
+}
+
+// AddNeighbor sets the MAC of a neighbour for good, in place of what ARP or
+// neighbour discovery says (etharp_add_static_entry). ErrVal: not an address or MAC of a single host;
 // ErrMem: Config.ARP.Size static entries exist.
 func (s *Stack) AddNeighbor(nif *Netif, ip netip.Addr, mac header.MAC) error {
-	a := header.FromNetip(ip.Unmap())
-	if nif == nil || nif.s != s || !a.Is4() || a.IsUnspecified() || a.IsMulticast() || nif.isBroadcast(a) ||
+	a := nif.scoped(ip)
+	if nif == nil || nif.s != s || !a.Is4() && !nif.v6.on || a.IsUnspecified() || a.IsMulticast() || nif.isBroadcast(a) ||
 		s.isLocal(a) || !validStation(mac) {
 		return ErrVal
 	}
@@ -284,7 +302,7 @@ func (s *Stack) AddNeighbor(nif *Netif, ip netip.Addr, mac header.MAC) error {
 			return ErrMem
 		}
 	}
-	n.state = neighStatic
+	n.state, n.nud = neighStatic, nudNone
 	s.neighborResolved(n, mac)
 	return nil
 }
@@ -292,7 +310,7 @@ func (s *Stack) AddNeighbor(nif *Netif, ip netip.Addr, mac header.MAC) error {
 // DelNeighbor forgets a neighbour, static or not (etharp_remove_static_entry).
 // ErrVal: it is not known.
 func (s *Stack) DelNeighbor(nif *Netif, ip netip.Addr) error {
-	a := header.FromNetip(ip.Unmap())
+	a := nif.scoped(ip)
 	if nif == nil || nif.s != s {
 		return ErrVal
 	}
@@ -322,7 +340,7 @@ func (s *Stack) Neighbors() []Neighbor {
 		if n.state != neighStatic && !n.dynamic() {
 			return
 		}
-		e := Neighbor{Netif: n.nif, Addr: n.addr.Netip(), MAC: n.mac, Static: n.state == neighStatic,
+		e := Neighbor{Netif: n.nif, Addr: s.netip(n.addr), MAC: n.mac, Static: n.state == neighStatic,
 			Resolved: n.usable(), Waiting: n.queue.Len()}
 		if e.Resolved {
 			e.Age = s.now - n.confirmed

@@ -42,6 +42,9 @@ func (s *Stack) ethernetInput(nif *Netif, p *pbuf.Pbuf) {
 	case header.EtherTypeIPv4:
 		p.RemoveHeader(hdr)
 		s.ip4Input(nif, p)
+	case header.EtherTypeIPv6:
+		p.RemoveHeader(hdr)
+		s.ip6Input(nif, p)
 	case header.EtherTypeARP:
 		src := eth.Src()
 		p.RemoveHeader(hdr)

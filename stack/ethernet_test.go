@@ -41,7 +41,7 @@ func TestEthernet_RFC1122_2_3_3_UnknownTypes(t *testing.T) {
 		}
 		return eat
 	}}}})
-	types := []header.EtherType{100, header.EtherTypeIPv6, header.EtherTypeQinQ, 0x88cc} // 100: an IEEE 802.3 length
+	types := []header.EtherType{100, 0x8847, header.EtherTypeQinQ, 0x88cc} // 100: an IEEE 802.3 length
 	for _, typ := range types {
 		h.in(ether(typ, pattern(50)))
 	}

@@ -21,6 +21,9 @@ type frame struct {
 	ipb      []byte // the whole IP packet
 	opts     []byte // IP options
 	icmp     *header.ICMPv4
+	ip6      *header.IPv6
+	ext      header.IPv6Extensions
+	icmp6    *header.ICMPv6
 	udp      *header.UDP
 	tcp      *header.TCP
 	tcpOpts  header.TCPOptions
@@ -47,6 +50,8 @@ func parseFrame(t testing.TB, b []byte) frame {
 		require.Zero(t, fault, "ARP: %v", fault)
 	case header.EtherTypeIPv4:
 		f.parseIP(t, b)
+	case header.EtherTypeIPv6:
+		f.parseIP6(t, b)
 	default:
 		f.body = b
 	}
@@ -63,9 +68,19 @@ func (f *frame) parseIP(t testing.TB, b []byte) {
 	if ip.IsFragment() {
 		return
 	}
-	b = b[n:]
-	sum := header.PseudoHeader(ip.Src(), ip.Dst(), ip.Protocol(), uint32(len(b)))
-	switch ip.Protocol() {
+	f.parseL4(t, b[n:], ip.Protocol(), header.PseudoHeader(ip.Src(), ip.Dst(), ip.Protocol(), uint32(len(b)-n)))
+}
+
+// parseL4 takes apart what an IP packet carries; sum is that of the pseudo-header.
+func (f *frame) parseL4(t testing.TB, b []byte, proto header.Protocol, sum uint16) {
+	t.Helper()
+	var fault header.Fault
+	switch proto {
+	case header.ProtoICMPv6:
+		f.icmp6, fault = header.ParseICMPv6(b)
+		require.Zero(t, fault, "ICMPv6: %v", fault)
+		require.Equal(t, uint16(0xffff), header.Checksum(b, sum), "ICMPv6 checksum")
+		f.body = b[header.ICMPv6Len:]
 	case header.ProtoICMP:
 		f.icmp, fault = header.ParseICMPv4(b)
 		require.Zero(t, fault, "ICMP: %v", fault)
@@ -94,6 +109,8 @@ func (f frame) String() string {
 	switch {
 	case f.arp != nil:
 		return fmt.Sprintf("ARP op %d %v/%v -> %v/%v", f.arp.Op(), f.arp.SenderIP(), f.arp.SenderMAC(), f.arp.TargetIP(), f.arp.TargetMAC())
+	case f.ip6 != nil:
+		return f.string6()
 	case f.ip == nil:
 		return fmt.Sprintf("%v, %d bytes", f.typ, len(f.raw))
 	}

@@ -29,11 +29,12 @@ type Hooks struct {
 	// link; ok false drops the packet. Nil: the route's gateway.
 	// (LWIP_HOOK_ETHARP_GET_GW)
 	ARPGetGateway func(nif *Netif, dst header.Addr) (gw header.Addr, ok bool)
-	// NeighborProbe is asked before an ARP request is sent for target; true:
+	// NeighborProbe is asked before an ARP request or a neighbour solicitation is
+	// sent for target; true:
 	// the hook resolves it itself (Stack.AddNeighbor later) and nothing is
 	// sent. Nil: the request is sent.
 	NeighborProbe func(nif *Netif, target header.Addr) bool
-	// NeighborLearned is told that nif's neighbour addr has this MAC, whenever
+	// NeighborLearned is told that nif's IPv4 neighbour addr has this MAC, whenever
 	// that is new, or is the answer to a request, which may have been another
 	// shard's. A group of shards tells the others with Stack.LearnNeighbor.
 	NeighborLearned func(nif *Netif, addr header.Addr, mac header.MAC)
@@ -47,6 +48,22 @@ type Hooks struct {
 	// IP4CanForward says whether a packet to dst may be forwarded: 1 yes, 0
 	// no, -1 the stack decides. (LWIP_HOOK_IP4_CANFORWARD)
 	IP4CanForward func(p *pbuf.Pbuf, dst header.Addr) int
+
+	// IP6Input sees each IPv6 packet after the header gate, payload at the IPv6
+	// header. True: eaten. (LWIP_HOOK_IP6_INPUT)
+	IP6Input func(nif *Netif, p *pbuf.Pbuf) bool
+	// IP6Route chooses the interface for a packet from src (may be unset) to dst;
+	// nil result: prefixes, routes and routers decide. Addresses as Stack.Scoped
+	// gives them. (LWIP_HOOK_IP6_ROUTE)
+	IP6Route func(src, dst header.Addr) *Netif
+	// ND6GetGateway chooses the next hop for a destination that is not on link; ok
+	// false drops the packet. Nil: a redirect, the route's gateway, or a router.
+	// (LWIP_HOOK_ND6_GET_GW)
+	ND6GetGateway func(nif *Netif, dst header.Addr) (gw header.Addr, ok bool)
+	// ND6Happened is told what neighbour discovery or path MTU discovery has found
+	// out, after it took effect. A group of shards tells the others with
+	// Stack.ApplyND6.
+	ND6Happened func(nif *Netif, e ND6Event)
 
 	// Steer is offered packets whose ports the NIC could not see, payload at the
 	// Ethernet header: reassembled datagrams, and ICMP errors about a flow. hash

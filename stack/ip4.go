@@ -271,6 +271,10 @@ func (s *Stack) loopOutput(p *pbuf.Pbuf) {
 func (s *Stack) loopInput() {
 	for n := s.loop.Len(); n > 0; n-- {
 		p := s.loop.Pop()
+		if p.GetAt(0)>>4 == 6 {
+			s.loopInput6(p)
+			continue
+		}
 		s.stats.IP.InReceives++
 		h, hdrLen, _ := ip4Gate(p)
 		if h == nil {

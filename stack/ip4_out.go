@@ -77,7 +77,7 @@ func (s *Stack) ip4OutputVia(n *neighbor, p *pbuf.Pbuf, f *header.IPv4Fields) er
 // the room and is ours alone, else p behind a buffer of its own. Nil: no
 // buffer, and p is dropped.
 func (s *Stack) headerRoom(p *pbuf.Pbuf) *pbuf.Pbuf {
-	const room = 60 // Ethernet, tag, IPv4, UDP: 46
+	const room = 80 // Ethernet, tag, IPv6, UDP: 66
 	if p.RefCount() == 1 && p.Headroom() >= room {
 		p.Flags &= pbuf.TxUSO // the others may be those of its reception
 		return p

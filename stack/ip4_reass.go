@@ -20,10 +20,11 @@ const maxFragments = 256
 // the datagram's payload.
 type fragRange struct{ start, end uint32 }
 
-// datagramKey is what fragments of a datagram have in common (RFC 791 3.2).
+// datagramKey is what fragments of a datagram have in common (RFC 791 3.2, RFC
+// 8200 4.5; of IPv6, proto is ProtoFragment).
 type datagramKey struct {
-	src, dst uint32
-	id       uint16
+	src, dst header.Addr
+	id       uint32
 	proto    header.Protocol
 }
 
@@ -38,6 +39,7 @@ type datagram struct {
 	got          uint32 // bytes of payload that are there
 	total        uint32 // bytes of payload in all, 0: the last has not arrived
 	ecn          uint8  // bit n: a fragment with ECN field n
+	dead         bool   // fragments have overlapped: the rest is dropped, too
 }
 
 // reassembly is its part of a Stack.
@@ -69,7 +71,8 @@ func (s *Stack) reassClose() {
 }
 
 func (r *reassembly) bucket(k *datagramKey) **datagram {
-	h := (k.src^k.dst*0x85ebca6b^uint32(k.id)<<8^uint32(k.proto))*r.seed + k.dst
+	src, dst := uint32(k.src.Lo()^k.src.Hi()>>32), uint32(k.dst.Lo()^k.dst.Hi()>>32)
+	h := (src^dst*0x85ebca6b^k.id<<8^uint32(k.proto))*r.seed + dst
 	return &r.buckets[h*0x9e3779b1>>24]
 }
 
@@ -89,12 +92,13 @@ func (s *Stack) reassInput(nif *Netif, p *pbuf.Pbuf, h *header.IPv4) *pbuf.Pbuf 
 		return nil
 	}
 	h = (*header.IPv4)(p.Payload())
-	key := datagramKey{src: h.Src().Uint32(), dst: h.Dst().Uint32(), id: h.ID(), proto: h.Protocol()}
+	key := datagramKey{src: h.Src(), dst: h.Dst(), id: uint32(h.ID()), proto: h.Protocol()}
 	d := s.reassFind(&key)
 	if d == nil {
 		d = s.reassNew(nif, &key)
 	}
-	switch why := s.reassInsert(d, p, h, fragRange{uint32(start), uint32(start + n)}); why {
+	f := fragment{fragRange{uint32(start), uint32(start + n)}, h.MoreFragments(), h.TOS() & header.ECNMask}
+	switch why := s.reassInsert(d, p, f); why {
 	case DropNone:
 	case DropIPFragDuplicate:
 		s.drop(p, why)
@@ -146,10 +150,18 @@ func (s *Stack) reassNew(nif *Netif, key *datagramKey) *datagram {
 	return d
 }
 
+// fragment is what the headers of a fragment say.
+type fragment struct {
+	fragRange
+	more bool
+	ecn  uint8
+}
+
 // reassInsert puts a fragment in its place. The result is DropNone, or why it
 // can't be; unless that is DropIPFragDuplicate, the datagram is past saving.
-func (s *Stack) reassInsert(d *datagram, p *pbuf.Pbuf, h *header.IPv4, r fragRange) DropReason {
-	if !h.MoreFragments() {
+func (s *Stack) reassInsert(d *datagram, p *pbuf.Pbuf, f fragment) DropReason {
+	r := f.fragRange
+	if !f.more {
 		if last := d.frags.Tail(); d.total != 0 && d.total != r.end ||
 			last != nil && pbuf.CB[fragRange](last).end > r.end {
 			return DropIPFragMalformed
@@ -165,9 +177,9 @@ func (s *Stack) reassInsert(d *datagram, p *pbuf.Pbuf, h *header.IPv4, r fragRan
 		return DropIPFragMem
 	}
 	// RFC 3168 5.3: congestion that a fragment met must not be lost.
-	d.ecn |= 1 << (h.TOS() & header.ECNMask)
+	d.ecn |= 1 << f.ecn
 	*pbuf.CB[fragRange](p) = r
-	if !h.MoreFragments() {
+	if !f.more {
 		d.total = r.end
 	}
 	d.got += r.end - r.start
@@ -199,15 +211,39 @@ func (d *datagram) place(r fragRange) (prev *pbuf.Pbuf, why DropReason) {
 // reassComplete makes the packet of a datagram whose fragments are all there,
 // or drops it and returns nil.
 func (s *Stack) reassComplete(d *datagram) *pbuf.Pbuf {
-	const ce, notECT = 1 << header.ECNCE, 1 << header.ECNNotECT
-	first := d.frags.Head()
-	hdrLen := int(first.L3Len)
-	if d.ecn&ce != 0 && d.ecn&notECT != 0 || hdrLen+int(d.total) > header.IPv4MaxAll {
+	hdrLen := int(d.frags.Head().L3Len)
+	total := hdrLen + int(d.total)
+	if total > header.IPv4MaxAll {
 		s.reassDiscard(d, DropIPFragMalformed)
 		return nil
 	}
-	ecn, total := d.ecn, hdrLen+int(d.total)
-	p := d.frags.Pop()
+	p, ce := s.reassJoin(d)
+	if p == nil {
+		return nil
+	}
+	h := (*header.IPv4)(p.Payload())
+	h.SetTotalLen(uint16(total))
+	h.SetFrag(0, false, false)
+	if ce {
+		h.SetTOS(h.TOS() | header.ECNCE)
+	}
+	h.FillChecksum(p.Payload()[:hdrLen])
+	s.stats.IP.ReasmOKs++
+	return p
+}
+
+// reassJoin makes one packet of all fragments of a datagram, with the header of
+// the first, and forgets the datagram. ce: congestion was experienced. Nil: there
+// was no buffer, or the ECN fields can't be (RFC 3168 5.3).
+func (s *Stack) reassJoin(d *datagram) (p *pbuf.Pbuf, congested bool) {
+	const ce, notECT = 1 << header.ECNCE, 1 << header.ECNNotECT
+	if d.ecn&ce != 0 && d.ecn&notECT != 0 {
+		s.reassDiscard(d, DropIPFragMalformed)
+		return nil, false
+	}
+	congested = d.ecn&ce != 0
+	st := s.reassStats(d)
+	p = d.frags.Pop()
 	for q := d.frags.Pop(); q != nil; q = d.frags.Pop() {
 		q.RemoveHeader(int(q.L3Len))
 		p.Cat(q)
@@ -218,29 +254,33 @@ func (s *Stack) reassComplete(d *datagram) *pbuf.Pbuf {
 	p.Flags &^= pbuf.RxHash | pbuf.RxL4CsumGood | pbuf.RxL4CsumBad
 	// Headers of the next layer must lie in one buffer: the first fragment may
 	// be as short as 8 bytes.
-	if p = s.pullUp(p, hdrLen+header.TCPMaxLen); p == nil {
-		s.stats.IP.ReasmFails++
-		return nil
+	if p = s.pullUp(p, int(p.L3Len)+header.TCPMaxLen); p == nil {
+		st.ReasmFails++
 	}
-	h := (*header.IPv4)(p.Payload())
-	h.SetTotalLen(uint16(total))
-	h.SetFrag(0, false, false)
-	if ecn&ce != 0 {
-		h.SetTOS(h.TOS() | header.ECNCE)
+	return p, congested
+}
+
+// reassStats are the counters of the family that a datagram is of.
+func (s *Stack) reassStats(d *datagram) *IPStats {
+	if d.key.dst.Is4() {
+		return &s.stats.IP
 	}
-	h.FillChecksum(p.Payload()[:hdrLen])
-	s.stats.IP.ReasmOKs++
-	return p
+	return &s.stats.IP6
 }
 
 // reassDiscard drops all that is there of a datagram.
 func (s *Stack) reassDiscard(d *datagram, why DropReason) {
-	s.stats.IP.ReasmFails++
+	s.reassStats(d).ReasmFails++
+	s.reassEmpty(d, why)
+	s.reassRemove(d)
+}
+
+// reassEmpty drops the fragments of a datagram.
+func (s *Stack) reassEmpty(d *datagram, why DropReason) {
 	for p := d.frags.Pop(); p != nil; p = d.frags.Pop() {
 		s.reass.held -= p.ChainLen()
 		s.drop(p, why)
 	}
-	s.reassRemove(d)
 }
 
 // reassRemove forgets a datagram without fragments.
@@ -278,8 +318,16 @@ func (s *Stack) reassTimer() {
 			s.cyclic[s.reass.timer].at = d.deadline
 			return
 		}
-		s.stats.IP.ReasmTimeout++
-		s.icmpError(d.nif, d.frags.Head(), header.ICMPv4TimeExceeded, header.ICMPv4ReassemblyExceeded, 0)
+		if d.dead {
+			s.reassRemove(d)
+			continue
+		}
+		s.reassStats(d).ReasmTimeout++
+		if d.key.dst.Is4() {
+			s.icmpError(d.nif, d.frags.Head(), header.ICMPv4TimeExceeded, header.ICMPv4ReassemblyExceeded, 0)
+		} else {
+			s.reass6Late(d)
+		}
 		s.reassDiscard(d, DropIPFragTimeout)
 	}
 }

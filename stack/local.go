@@ -15,6 +15,7 @@ type localEntry struct {
 	addr      header.Addr
 	nif       *Netif // whose unicast address it is, or nil
 	broadcast bool   // it is the directed broadcast of some interface's network
+	group     bool   // it is an IPv6 group that some interface is in
 }
 
 func (t *localTable) slot(a header.Addr) *localEntry {
@@ -73,6 +74,16 @@ func (s *Stack) localRebuild() {
 	for _, nif := range s.netifs {
 		for i := range nif.addrs {
 			s.localAdd(nif, &nif.addrs[i])
+		}
+		for i := range nif.v6.addrs {
+			if a := &nif.v6.addrs[i]; a.usable() {
+				s.locals.add(a.addr).nif = nif
+			}
+		}
+		for i := range nif.v6.groups {
+			if g := &nif.v6.groups[i]; g.refs > 0 {
+				s.locals.add(g.addr).group = true
+			}
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // The neighbour table: next hop → MAC. It is a hash table of entries that are
-// allocated once and reused. What fills it is in etharp.go.
+// allocated once and reused. What fills it is in etharp.go and nd6_neighbor.go.
 
 // neighborState says what is known of a neighbour (etharp_state).
 type neighborState uint8
@@ -15,7 +15,7 @@ const (
 	neighFree    neighborState = iota
 	neighLocal                 // our own address: packets go to the loop, never out
 	neighPending               // asked for, not answered; packets wait
-	neighStable                // learnt by ARP; from here on, mac may be used
+	neighStable                // learnt; from here on, mac may be used
 	neighGroup                 // broadcast or multicast: mac is computed
 	neighStatic                // set by AddNeighbor
 )
@@ -27,11 +27,13 @@ type neighbor struct {
 	nif       *Netif
 	used      int64 // when a packet was last sent to it; 0: never
 	mac       header.MAC
-	link      header.Link // the Ethernet header of IPv4 packets to mac
+	link      header.Link // the Ethernet header of IP packets to mac
 	state     neighborState
+	nud       nudState   // of IPv6, once mac is known
+	router    bool       // IPv6: it routes
 	tries     uint8      // requests sent since it was last confirmed
 	next      *neighbor  // in its bucket, or free list
-	queue     pbuf.Queue // IPv4 packets that wait, payload at the IP header
+	queue     pbuf.Queue // IP packets that wait, payload at the IP header
 	confirmed int64      // when the neighbour was last heard of
 	asked     int64      // when the last request was sent
 }
@@ -42,12 +44,23 @@ func (n *neighbor) usable() bool { return n.state >= neighStable }
 // setMAC notes where frames to the neighbour go.
 func (n *neighbor) setMAC(mac header.MAC) {
 	n.mac, n.link = mac, header.MakeLink(mac, n.nif.mac)
+	if !n.addr.Is4() {
+		n.link = header.MakeLink6(mac, n.nif.mac)
+	}
+}
+
+// etherType is that of packets to the neighbour.
+func (n *neighbor) etherType() header.EtherType {
+	if n.addr.Is4() {
+		return header.EtherTypeIPv4
+	}
+	return header.EtherTypeIPv6
 }
 
 // touch notes that a packet is sent to the neighbour, which keeps it fresh.
 func (n *neighbor) touch(now int64) { n.used = now }
 
-// dynamic reports whether the entry comes and goes by ARP.
+// dynamic reports whether the entry comes and goes by ARP or neighbour discovery.
 func (n *neighbor) dynamic() bool { return n.state == neighStable || n.state == neighPending }
 
 // arpTable is ARP's part of a Stack.
@@ -207,6 +220,7 @@ func (s *Stack) eachNeighbor(fn func(n *neighbor)) {
 func (s *Stack) neighborOutput(nif *Netif, n *neighbor, p *pbuf.Pbuf, typ header.EtherType) {
 	if n.usable() {
 		n.touch(s.now)
+		s.nd6Sent(n)
 		s.ethernetOutput(nif, p, n.mac, typ)
 		return
 	}

@@ -75,6 +75,7 @@ type Netif struct {
 	output   func(ps []*pbuf.Pbuf) int
 	name     string
 	stats    LinkStats
+	v6       netif6
 
 	// For what the port can't cut itself.
 	segmenter offload.Segmenter
@@ -127,15 +128,23 @@ func (nif *Netif) SetUp(up bool) {
 		for i := range nif.addrs {
 			nif.s.arpAnnounce(nif, nif.addrs[i].addr)
 		}
+		nif.s.nd6Up(nif)
 	} else {
 		nif.discard()
 		nif.s.arpFlush(nif)
+		nif.s.nd6Down(nif)
 	}
 }
 
 // AddAddr gives the interface an address and makes its network reachable on
-// link. A gratuitous ARP announces it (RFC 5227 3). ErrUse: it has it already.
+// link. A gratuitous ARP announces one of IPv4 (RFC 5227 3); one of IPv6 brings a
+// link-local address along, and is used once it is known that nobody else has it
+// (RFC 4862 5.4, Config.IPv6.DADTransmits). ErrUse: it has it already. ErrIf: IPv6
+// needs an MTU of 1280.
 func (nif *Netif) AddAddr(p netip.Prefix) error {
+	if validPrefix(p) && p.Addr().Is6() && !p.Addr().Is4In6() {
+		return nif.addStatic6(p)
+	}
 	if !validPrefix(p) || !p.Addr().Is4() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() {
 		return ErrVal
 	}
@@ -170,14 +179,21 @@ func (nif *Netif) DelAddr(p netip.Prefix) error {
 			return nil
 		}
 	}
+	if nif.delAddr6(p) {
+		return nil
+	}
 	return ErrVal
 }
 
-// Addrs are the interface's addresses, in the order they were added.
+// Addrs are the interface's addresses, those of IPv4 first, in the order they were
+// added. Addrs6 says more of those of IPv6.
 func (nif *Netif) Addrs() []netip.Prefix {
-	out := make([]netip.Prefix, len(nif.addrs))
+	out := make([]netip.Prefix, 0, len(nif.addrs)+len(nif.v6.addrs))
 	for i := range nif.addrs {
-		out[i] = nif.addrs[i].prefix
+		out = append(out, nif.addrs[i].prefix)
+	}
+	for i := range nif.v6.addrs {
+		out = append(out, nif.v6.addrs[i].prefix)
 	}
 	return out
 }

@@ -57,7 +57,7 @@ func TestNetif_Addresses(t *testing.T) {
 	require.Equal(t, []netip.Prefix{h.prefix, second}, h.nif.Addrs())
 	require.ErrorIs(t, h.nif.AddAddr(second), ErrUse)
 	require.ErrorIs(t, h.nif.AddAddr(netip.MustParsePrefix("198.18.0.50/24")), ErrUse)
-	for _, bad := range []string{"0.0.0.0/0", "224.0.0.1/4", "2001:db8::1/64"} {
+	for _, bad := range []string{"0.0.0.0/0", "224.0.0.1/4", "::/0", "ff02::1/64", "::1/128", "fe80:1::1/64"} {
 		require.ErrorIs(t, h.nif.AddAddr(netip.MustParsePrefix(bad)), ErrVal, bad)
 	}
 	require.ErrorIs(t, h.nif.AddAddr(netip.Prefix{}), ErrVal)

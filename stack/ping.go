@@ -29,7 +29,7 @@ type PingFunc func(arg any, g *Ping, r PingReply)
 const pingWindow = 256
 
 // Ping sends ICMP echo requests to one host and measures the replies (RFC 792,
-// RFC 1122 3.2.2.6). It is a raw PCB with a memory of what it sent.
+// RFC 1122 3.2.2.6; RFC 4443 4). It is a raw PCB with a memory of what it sent.
 type Ping struct {
 	raw  *Raw
 	fn   PingFunc
@@ -40,14 +40,19 @@ type Ping struct {
 	sent [pingWindow]int64 // when, by sequence number; 0: answered
 }
 
-// NewPing makes a Ping to a host; fn may be nil. ErrVal: not an IPv4 address.
+// NewPing makes a Ping to a host; fn may be nil. ErrVal: no address of a host.
 // ErrClosed.
 func (s *Stack) NewPing(to netip.Addr, arg any, fn PingFunc) (*Ping, error) {
-	r := s.NewRaw(header.ProtoICMP)
+	remote := s.peerAddr(to)
+	proto := header.ProtoICMP
+	if !remote.Is4() {
+		proto = header.ProtoICMPv6
+	}
+	r := s.NewRaw(proto)
 	if r == nil {
 		return nil, ErrClosed
 	}
-	if !to.Unmap().Is4() {
+	if remote.IsUnspecified() {
 		r.Close()
 		return nil, ErrVal
 	}
@@ -55,7 +60,7 @@ func (s *Stack) NewPing(to netip.Addr, arg any, fn PingFunc) (*Ping, error) {
 	if h := s.hooks.PingID; h != nil {
 		g.id = h(g.id)
 	}
-	r.remote = bindAddr(to)
+	r.remote = remote
 	r.SetArg(g)
 	r.SetRecv(func(arg any, _ *Raw, p *pbuf.Pbuf, _ netip.Addr) bool { return arg.(*Ping).recv(p) })
 	s.icmp.pings = append(s.icmp.pings, g)
@@ -83,14 +88,14 @@ func (g *Ping) Raw() *Raw { return g.raw }
 // Sent is how many requests were sent.
 func (g *Ping) Sent() int { return g.n }
 
-// Send sends a request with n bytes of data, 0 … 65,507, and returns its
-// sequence number. Errors: ErrVal, ErrMem, ErrRoute, ErrClosed.
+// Send sends a request with n bytes of data, 0 … 65,507, or 65,527 over IPv6, and
+// returns its sequence number. Errors: ErrVal, ErrMem, ErrRoute, ErrClosed.
 func (g *Ping) Send(n int) (uint16, error) {
 	s := g.raw.s
 	switch {
 	case s == nil:
 		return 0, ErrClosed
-	case n < 0 || n > header.IPv4MaxAll-header.IPv4Len-header.ICMPv4Len:
+	case n < 0 || n > maxUDP(g.raw.remote)-header.ICMPv4Len: // headers of the same lengths
 		return 0, ErrVal
 	}
 	n += header.ICMPv4Len
@@ -111,18 +116,37 @@ func (g *Ping) Send(n int) (uint16, error) {
 		}
 	}
 	seq := g.seq
-	h := (*header.ICMPv4)(p.Payload())
-	h.Encode(header.ICMPv4Echo, 0, uint32(g.id)<<16|uint32(seq))
-	h.SetChecksum(^offload.L4Sum(p, 0, 0))
+	g.encode(p, seq)
 	if err := g.raw.Send(p); err != nil {
 		return 0, err
 	}
-	s.stats.ICMP.OutMsgs++
-	s.stats.ICMP.OutEchos++
+	if g.v6() {
+		s.stats.ICMP6.OutMsgs++
+		s.stats.ICMP6.OutEchos++
+	} else {
+		s.stats.ICMP.OutMsgs++
+		s.stats.ICMP.OutEchos++
+	}
 	g.sent[seq%pingWindow] = s.now
 	g.seq++
 	g.n++
 	return seq, nil
+}
+
+// v6 reports whether the host has an IPv6 address.
+func (g *Ping) v6() bool { return g.raw.proto == header.ProtoICMPv6 }
+
+// encode writes the header of a request. Over IPv6 the checksum, which covers the
+// addresses, is filled in when it is sent (Raw.sendICMP6).
+func (g *Ping) encode(p *pbuf.Pbuf, seq uint16) {
+	rest := uint32(g.id)<<16 | uint32(seq)
+	if g.v6() {
+		(*header.ICMPv6)(p.Payload()).Encode(header.ICMPv6Echo, 0, rest)
+		return
+	}
+	h := (*header.ICMPv4)(p.Payload())
+	h.Encode(header.ICMPv4Echo, 0, rest)
+	h.SetChecksum(^offload.L4Sum(p, 0, 0))
 }
 
 // recv looks at an ICMP packet from the host, payload at the IP header, and eats
@@ -134,14 +158,28 @@ func (g *Ping) recv(p *pbuf.Pbuf) bool {
 	if p.CopyPartial(b[:], off) < len(b) {
 		return false
 	}
-	h := (*header.ICMPv4)(b[:])
-	if h.Type() != header.ICMPv4EchoReply || h.EchoID() != g.id || !g.recent(h.EchoSeq()) || offload.L4Sum(p, off, 0) != 0xffff {
+	h := (*header.ICMPv4)(b[:]) // that of ICMPv6 is laid out alike
+	want, sum := header.ICMPv4EchoReply, uint16(0)
+	r := PingReply{Seq: h.EchoSeq(), Bytes: p.TotLen() - off - header.ICMPv4Len}
+	if g.v6() {
+		ip := (*header.IPv6)(p.Payload())
+		want = header.ICMPv6EchoReply
+		sum = header.PseudoHeader6(ip.Src(), ip.Dst(), header.ProtoICMPv6, uint32(p.TotLen()-off))
+		r.TTL, r.From = ip.HopLimit(), s.netip(g.raw.remote)
+	} else {
+		ip := (*header.IPv4)(p.Payload())
+		r.TTL, r.From = ip.TTL(), ip.Src().Netip()
+	}
+	if h.Type() != want || h.EchoID() != g.id || !g.recent(h.EchoSeq()) || offload.L4Sum(p, off, sum) != 0xffff {
 		return false
 	}
-	s.stats.ICMP.InMsgs++
-	s.stats.ICMP.InEchoReps++
-	ip := (*header.IPv4)(p.Payload())
-	r := PingReply{Seq: h.EchoSeq(), TTL: ip.TTL(), Bytes: p.TotLen() - off - header.ICMPv4Len, From: ip.Src().Netip()}
+	if g.v6() {
+		s.stats.ICMP6.InMsgs++
+		s.stats.ICMP6.InEchoReps++
+	} else {
+		s.stats.ICMP.InMsgs++
+		s.stats.ICMP.InEchoReps++
+	}
 	p.Free()
 	g.answer(r)
 	return true
@@ -170,7 +208,7 @@ func (s *Stack) pingICMPError(q *icmpQuote, from header.Addr) bool {
 	id, seq := uint16(q.seq>>16), uint16(q.seq)
 	for _, g := range s.icmp.pings {
 		if g.id == id && g.raw.remote == q.remote && g.recent(seq) && g.sent[seq%pingWindow] != 0 {
-			g.answer(PingReply{Seq: seq, Err: ErrUnreachable, From: from.Netip()})
+			g.answer(PingReply{Seq: seq, Err: ErrUnreachable, From: s.netip(from)})
 			return true
 		}
 	}

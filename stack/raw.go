@@ -72,10 +72,10 @@ func (r *Raw) SetTOS(tos uint8) { r.tos = tos }
 // Bind sets the source of packets sent, and receives only what is sent to it
 // (raw_bind); the unspecified address undoes that. ErrVal: not ours.
 func (r *Raw) Bind(a netip.Addr) error {
-	local := bindAddr(a)
 	if r.s == nil {
 		return ErrClosed
 	}
+	local, _ := r.s.bindAddr(a)
 	if !local.IsZero() && !r.s.isLocal(local) {
 		return ErrVal
 	}
@@ -85,11 +85,11 @@ func (r *Raw) Bind(a netip.Addr) error {
 
 // Connect sets where Send goes, and receives only from there (raw_connect).
 func (r *Raw) Connect(a netip.Addr) error {
-	remote := bindAddr(a)
 	if r.s == nil {
 		return ErrClosed
 	}
-	if !remote.Is4() {
+	remote := r.s.peerAddr(a)
+	if remote.IsZero() {
 		return ErrVal
 	}
 	r.remote = remote
@@ -111,21 +111,55 @@ func (r *Raw) Send(p *pbuf.Pbuf) error {
 
 // SendTo sends a packet, payload behind the IP header (raw_sendto). It owns p in
 // any case. Errors: ErrVal, ErrRoute, ErrTooLong, ErrMem, ErrClosed.
-func (r *Raw) SendTo(p *pbuf.Pbuf, to netip.Addr) error { return r.sendTo(p, bindAddr(to)) }
+func (r *Raw) SendTo(p *pbuf.Pbuf, to netip.Addr) error {
+	if r.s == nil {
+		p.Free()
+		return ErrClosed
+	}
+	return r.sendTo(p, r.s.peerAddr(to))
+}
 
 func (r *Raw) sendTo(p *pbuf.Pbuf, dst header.Addr) error {
 	if r.s == nil {
 		p.Free()
 		return ErrClosed
 	}
-	if !dst.Is4() {
+	if dst.IsZero() || !r.local.IsZero() && r.local.Is4() != dst.Is4() {
 		p.Free()
 		return ErrVal
 	}
 	if p = r.s.headerRoom(p); p == nil {
 		return ErrMem
 	}
-	return r.s.ip4Output(p, r.local, dst, r.proto, r.ttl, r.tos)
+	f := ipFields{src: r.local, dst: dst, proto: r.proto, ttl: r.ttl, tos: r.tos}
+	if r.proto == header.ProtoICMPv6 && !dst.Is4() {
+		return r.sendICMP6(p, &f)
+	}
+	return r.s.ipOutput(p, &f)
+}
+
+// sendICMP6 sends an ICMPv6 message; its checksum, which covers the source address,
+// is filled in (RFC 3542 3.1).
+func (r *Raw) sendICMP6(p *pbuf.Pbuf, f *ipFields) error {
+	s := r.s
+	if p = s.pullUp(p, header.ICMPv6Len); p == nil {
+		return ErrMem
+	}
+	if p.Len() < header.ICMPv6Len {
+		p.Free()
+		return ErrVal
+	}
+	pt, err := s.findPath(f.src, f.dst)
+	if err != nil {
+		s.stats.IP6.OutNoRoutes++
+		s.drop(p, DropIPNoRoute)
+		return err
+	}
+	(*header.ICMPv6)(p.Payload()).SetChecksum(0)
+	s.icmp6Sum(p, pt.src, f.dst)
+	return s.ip6OutputPath(pt, p, &header.IPv6Fields{
+		TrafficClass: f.tos, HopLimit: f.ttl, NextHeader: f.proto, Src: pt.src, Dst: f.dst,
+	})
 }
 
 // rawInput shows a packet, payload at the IP header, to the raw PCBs it matches
@@ -137,7 +171,7 @@ func (s *Stack) rawInput(p *pbuf.Pbuf, proto header.Protocol, src, dst header.Ad
 			continue
 		}
 		seen = true
-		if r.recv(r.arg, r, p, src.Netip()) {
+		if r.recv(r.arg, r, p, s.netip(src)) {
 			return true, true
 		}
 	}

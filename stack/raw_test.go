@@ -82,7 +82,7 @@ func TestRaw_Errors(t *testing.T) {
 	h := newHost(t, hostConfig{})
 	r := h.NewRaw(testProto)
 	require.ErrorIs(t, r.Bind(peerIP), ErrVal)
-	require.ErrorIs(t, r.Connect(netip.MustParseAddr("2001:db8::1")), ErrVal)
+	require.ErrorIs(t, r.Connect(netip.IPv6Unspecified()), ErrVal)
 	require.ErrorIs(t, r.SendTo(h.data(1), netip.Addr{}), ErrVal)
 	r.Close()
 	require.ErrorIs(t, r.Bind(userIP), ErrClosed)
@@ -212,7 +212,7 @@ func TestPing_ICMPError(t *testing.T) {
 
 func TestPing_Errors(t *testing.T) {
 	h := newHost(t, hostConfig{Bufs: pbuf.Config{Small: 4, Buffers: 1, Jumbo: -1}})
-	_, err := h.NewPing(netip.MustParseAddr("2001:db8::1"), nil, nil)
+	_, err := h.NewPing(netip.IPv6Unspecified(), nil, nil)
 	require.ErrorIs(t, err, ErrVal)
 	require.Empty(t, h.raw)
 	g, err := h.NewPing(peerIP, nil, nil)

@@ -12,7 +12,7 @@ import (
 // than Config.ARP.QueueLen packets can wait calls it until it returns true.
 // ErrRoute: there is no way to dst; ErrMem: the neighbour table is full.
 func (s *Stack) Resolve(dst netip.Addr) (bool, error) {
-	pt, err := s.findPath(header.Addr{}, header.FromNetip(dst.Unmap()))
+	pt, err := s.findPath(header.Addr{}, s.scoped(dst))
 	if err != nil {
 		return false, err
 	}

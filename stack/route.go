@@ -55,7 +55,7 @@ func (s *Stack) AddRoute(p netip.Prefix, gw netip.Addr, nif *Netif) error {
 	r := Route{Prefix: p.Masked(), Gateway: gw, Netif: nif}
 	r.net = makePrefix(r.Prefix)
 	if gw.IsValid() {
-		r.gate = header.FromNetip(gw)
+		r.gate = header.FromNetip(gw).WithZone(nif.index)
 	}
 	i := slices.IndexFunc(s.routes, func(x Route) bool { return x.net.bits < r.net.bits })
 	if i < 0 {
@@ -92,7 +92,10 @@ type path struct {
 // ErrRoute when there is no interface, gateway or source address
 // (RFC 1122 3.3.1).
 func (s *Stack) findPath(src, dst header.Addr) (path, error) {
-	if h := s.hooks.IP4Route; h != nil && dst.Is4() {
+	if !dst.Is4() {
+		return s.findPath6(src, dst)
+	}
+	if h := s.hooks.IP4Route; h != nil {
 		if nif := h(src, dst); nif != nil {
 			return nif.pathTo(src, dst, header.Addr{})
 		}
@@ -120,7 +123,7 @@ func (s *Stack) findPath(src, dst header.Addr) (path, error) {
 	}
 	for i := range s.routes {
 		r := &s.routes[i]
-		if r.Netif.up && r.net.contains(dst) {
+		if r.Netif.up && r.net.addr.Is4() && r.net.contains(dst) {
 			return r.Netif.pathTo(src, dst, r.gate)
 		}
 	}
@@ -137,7 +140,7 @@ func (nif *Netif) pathTo(src, dst, gw header.Addr) (path, error) {
 		if !gw.IsZero() {
 			next = gw
 		}
-		if h := nif.s.hooks.ARPGetGateway; h != nil && dst.Is4() {
+		if h := nif.s.hooks.ARPGetGateway; h != nil {
 			g, ok := h(nif, dst)
 			if !ok {
 				return path{}, ErrRoute

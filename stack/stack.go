@@ -33,6 +33,7 @@ type Stack struct {
 	pathGen uint32
 
 	arp   arpTable
+	nd6   nd6State
 	reass reassembly
 	icmp  icmpState
 	udp   udpState
@@ -41,6 +42,8 @@ type Stack struct {
 
 	loop   pbuf.Queue // packets to ourselves (netif_loop_output)
 	ipID   uint32
+	ip6ID  uint32
+	pmtu   *[pmtuSlots]pmtuEntry // nil: no path is known to be narrow
 	rng    rng
 	cyclic []cyclicTimer
 	closed bool
@@ -57,9 +60,10 @@ func New(cfg Config) (*Stack, error) {
 	}
 	s := &Stack{pool: cfg.Pool, hasher: cfg.Hasher, hooks: cfg.Hooks, cfg: cfg, pathGen: 1}
 	s.rng.seed(binary.LittleEndian.Uint64(cfg.Seed[0:]), binary.LittleEndian.Uint64(cfg.Seed[8:]))
-	s.ipID = s.rng.uint32()
+	s.ipID, s.ip6ID = s.rng.uint32(), s.rng.uint32()
 	s.localInit()
 	s.arpInit()
+	s.nd6Init()
 	s.reassInit()
 	s.icmpInit()
 	s.udpInit()
@@ -250,7 +254,7 @@ func (s *Stack) crowded() bool {
 // hashFlow is the RSS hash of packets from remote:rport to local:lport, the
 // one that the NIC computes for the incoming direction.
 func (s *Stack) hashFlow(local, remote header.Addr, lport, rport uint16) uint32 {
-	return s.hasher.HashTuple(remote, local, rport, lport)
+	return s.hasher.HashTuple(remote.Unzoned(), local.Unzoned(), rport, lport)
 }
 
 func validPrefix(p netip.Prefix) bool {

@@ -4,7 +4,11 @@ package stack
 // words that only the stack's thread touches; shard publishes copies.
 type Stats struct {
 	IP    IPStats
+	IP6   IPStats
 	ICMP  ICMPStats
+	ICMP6 ICMP6Stats
+	ND6   ND6Stats
+	MLD6  MLD6Stats
 	ARP   ARPStats
 	UDP   UDPStats
 	TCP   TCPStats
@@ -26,6 +30,7 @@ type IPStats struct {
 	OutRequests, OutDiscards, OutNoRoutes                  uint64
 	ReasmReqds, ReasmOKs, ReasmFails, ReasmTimeout         uint64
 	FragOKs, FragFails, FragCreates                        uint64
+	AtomicFragments                                        uint64 // RFC 6946; IPv6 only
 }
 
 // ICMPStats is the icmp group of RFC 1213.
@@ -35,6 +40,27 @@ type ICMPStats struct {
 	OutMsgs, OutErrors, OutDestUnreachs, OutTimeExcds          uint64
 	OutParmProbs, OutEchos, OutEchoReps                        uint64
 	OutRateLimited                                             uint64
+}
+
+// ICMP6Stats is the ipv6IfIcmp group of RFC 2466.
+type ICMP6Stats struct {
+	InMsgs, InErrors, InDestUnreachs, InPktTooBigs, InTimeExcds uint64
+	InParmProbs, InEchos, InEchoReps                            uint64
+	OutMsgs, OutDestUnreachs, OutPktTooBigs, OutTimeExcds       uint64
+	OutParmProbs, OutEchos, OutEchoReps, OutRateLimited         uint64
+}
+
+// ND6Stats count neighbour discovery.
+type ND6Stats struct {
+	InSolicits, InAdverts, InRouterSolicits, InRouterAdverts, InRedirects uint64
+	InErrors, OutSolicits, OutAdverts, OutRouterSolicits                  uint64
+	Updates, Expired, Unreachable, Conflicts                              uint64
+	Duplicates                                                            uint64 // addresses of ours that others have
+}
+
+// MLD6Stats count multicast listener discovery.
+type MLD6Stats struct {
+	InQueries, InReports, InErrors, OutReports uint64
 }
 
 // ARPStats count address resolution.

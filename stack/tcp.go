@@ -184,7 +184,8 @@ type tcpCold struct {
 	halfOpen  int // those of them in SYN-RECEIVED
 	knobs     *tcpKnobs
 	bound     bool
-	prev      *TCP // in the port bucket
+	family    family // what a listener that is bound to any address takes
+	prev      *TCP   // in the port bucket
 	recvBuf   uint32
 	sack      *sackOut // with tfSackOut
 }
@@ -298,17 +299,18 @@ func (t *TCP) State() TCPState { return t.state }
 // Stack is the stack that the PCB belongs to.
 func (t *TCP) Stack() *Stack { return t.s }
 
-// LocalAddr and RemoteAddr are the ends of the connection. The zero address
-// stands for "any".
-func (t *TCP) LocalAddr() netip.AddrPort  { return addrPort(t.local, t.lport) }
-func (t *TCP) RemoteAddr() netip.AddrPort { return addrPort(t.remote, t.rport) }
-
-func addrPort(a header.Addr, port uint16) netip.AddrPort {
-	if a.IsZero() {
-		return netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+// LocalAddr and RemoteAddr are the ends of the connection. The unspecified address
+// stands for "any": 0.0.0.0 for all of IPv4 or of both families, :: for all of
+// IPv6.
+func (t *TCP) LocalAddr() netip.AddrPort {
+	if t.local.IsZero() && t.family() == family6 {
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), t.lport)
 	}
-	return netip.AddrPortFrom(a.Netip(), port)
+	return t.s.addrPort(t.local, t.lport)
 }
+
+// RemoteAddr: see LocalAddr.
+func (t *TCP) RemoteAddr() netip.AddrPort { return t.s.addrPort(t.remote, t.rport) }
 
 // SndBuf is how many bytes Write takes now (tcp_sndbuf).
 func (t *TCP) SndBuf() int { return int(t.sndBuf) }

@@ -51,7 +51,7 @@ func (t *TCP) softError() {
 // lowerMSS takes a smaller path MTU (RFC 1191 6.4): what is in flight goes out
 // again in segments that fit.
 func (t *TCP) lowerMSS(mtu int) {
-	mss := max(mtu, minPathMTU) - header.IPv4Len - header.TCPLen
+	mss := max(mtu, minPathMTU) - ipLen(t.remote) - header.TCPLen
 	if t.flags&tfTimestamps != 0 {
 		mss -= header.TCPTimestampLen
 	}

@@ -89,7 +89,11 @@ func (s *Stack) tcpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 			return
 		}
 	}
+	una := t.sndUna
 	s.tcpDeliver(t, h, b[header.TCPLen:hdr])
+	if !dst.Is4() && t.s != nil && t.sndUna != una && t.state != StateListen && t.pathGen == s.pathGen && t.neigh != nil {
+		s.nd6Hint(t.neigh) // RFC 4861 7.3.1: new data was acknowledged
+	}
 }
 
 // tcpDeliver gives the segment in work to the connection or listener it belongs

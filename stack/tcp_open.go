@@ -10,35 +10,31 @@ import (
 	"github.com/shardstack/shardstack/pbuf"
 )
 
-// Bind sets the local end of a closed PCB (tcp_bind). Port 0 leaves the port
-// to Connect or Listen. ErrUse: another PCB is bound to it; ErrVal: the address
+// Bind sets the local end of a closed PCB (tcp_bind). The zero netip.Addr is any
+// address of either family, 0.0.0.0 any of IPv4, :: any of IPv6. Port 0 leaves the
+// port to Connect or Listen. ErrUse: another PCB is bound to it; ErrVal: the address
 // is not ours.
 func (t *TCP) Bind(ap netip.AddrPort) error {
 	if t.state != StateClosed || t.s == nil {
 		return ErrIsConn
 	}
 	s := t.s
-	local := bindAddr(ap.Addr())
-	if !local.IsUnspecified() && !s.isLocal(local) {
+	local, family := s.bindAddr(ap.Addr())
+	if !local.IsZero() && !s.isLocal(local) {
 		return ErrVal
 	}
-	if ap.Port() != 0 && s.portTaken(local, ap.Port()) {
+	if ap.Port() != 0 && s.portTaken(local, family, ap.Port()) {
 		return ErrUse
 	}
 	t.unlinkPort()
 	t.local, t.lport = local, ap.Port()
+	if t.cold != nil || family != familyAny && local.IsZero() {
+		t.coldPart().family = family
+	}
 	if t.lport != 0 {
 		t.linkPort()
 	}
 	return nil
-}
-
-// bindAddr turns any form of "any" into the zero Addr.
-func bindAddr(a netip.Addr) header.Addr {
-	if !a.IsValid() || a.IsUnspecified() {
-		return header.Addr{}
-	}
-	return header.FromNetip(a.Unmap())
 }
 
 // Listen turns a bound PCB into a listener (tcp_listen_with_backlog). backlog
@@ -53,7 +49,7 @@ func (t *TCP) Listen(backlog int) error {
 	}
 	def(&backlog, 255)
 	if t.lport == 0 {
-		if t.lport = t.s.freePort(t.local); t.lport == 0 {
+		if t.lport = t.s.freePort(t.local, t.family()); t.lport == 0 {
 			return ErrNoPort
 		}
 		t.linkPort()
@@ -98,13 +94,13 @@ func (t *TCP) leaveBacklog() {
 }
 
 // freePort finds a local port that nobody is bound to, for a listener.
-func (s *Stack) freePort(local header.Addr) uint16 {
+func (s *Stack) freePort(local header.Addr, f family) uint16 {
 	cfg := &s.cfg.TCP
 	n := uint32(cfg.PortMax-cfg.PortMin) + 1
 	start := s.rng.below(n)
 	for i := range n {
 		port := cfg.PortMin + uint16((start+i)%n)
-		if !s.portTaken(local, port) {
+		if !s.portTaken(local, f, port) {
 			return port
 		}
 	}
@@ -120,8 +116,9 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 		return ErrIsConn
 	}
 	s := t.s
-	remote := bindAddr(to.Addr())
-	if remote.IsZero() || remote.IsMulticast() || remote.Uint32() == 0xffffffff || to.Port() == 0 {
+	remote := s.peerAddr(to.Addr())
+	if remote.IsZero() || remote.IsMulticast() || remote.IsBroadcast() || to.Port() == 0 ||
+		!t.family().takes(remote) {
 		return ErrVal // RFC 1122 4.2.3.10
 	}
 	pt, err := s.findPath(t.local, remote)
@@ -205,7 +202,7 @@ func (t *TCP) maxMSSBy(nif *Netif) int {
 	if nif != nil {
 		mtu = nif.mtu
 	}
-	m := min(mtu-header.IPv4Len-header.TCPLen, 65495)
+	m := min(mtu-ipLen(t.remote)-header.TCPLen, 65495)
 	if c := t.s.cfg.TCP.MSS; c != 0 {
 		m = min(m, c)
 	}
@@ -213,6 +210,14 @@ func (t *TCP) maxMSSBy(nif *Netif) int {
 		m = min(m, int(k.mss))
 	}
 	return m
+}
+
+// ipLen is the length of the IP header of packets to an address.
+func ipLen(dst header.Addr) int {
+	if dst.Is4() {
+		return header.IPv4Len
+	}
+	return header.IPv6Len
 }
 
 // choosePort picks the local port of a connection: RFC 6056 algorithm 3, a
@@ -237,7 +242,7 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
 		}
 		hash := s.hashFlow(local, remote, port, rport)
 		old := s.lookup(local, remote, port, rport, hash)
-		if (old == nil || old.reusable()) && !s.portTaken(local, port) &&
+		if (old == nil || old.reusable()) && !s.portTaken(local, familyAny, port) &&
 			!s.takenElsewhere(header.ProtoTCP, flowEnds{local, remote, port, rport}) {
 			s.tcp.nextPort += i + 1
 			s.tcp.reuse = old

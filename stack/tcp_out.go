@@ -282,5 +282,7 @@ func (t *TCP) putOptions(b []byte, syn bool) {
 // ipOutput sends a segment whose TCP header is complete. It owns the
 // reference it is given.
 func (t *TCP) ipOutput(p *pbuf.Pbuf) {
-	t.s.ip4OutputPath(path{nif: t.nif, nextHop: t.neigh.addr, src: t.local}, p, t.remote, header.ProtoTCP, t.ttl, t.tos)
+	_ = t.s.ipOutputVia(t.neigh, p, &ipFields{
+		src: t.local, dst: t.remote, proto: header.ProtoTCP, ttl: t.ttl, tos: t.tos, label: flowLabel(t.hash),
+	})
 }

@@ -312,21 +312,35 @@ func (s *Stack) listenerFor(local header.Addr, port uint16) *TCP {
 		if t.local == local {
 			return t
 		}
-		if t.local.IsUnspecified() {
+		if t.local.IsZero() && t.cold.family.takes(local) {
 			any = t
 		}
 	}
 	return any
 }
 
-// portTaken reports whether a bound or listening PCB has that local end.
-func (s *Stack) portTaken(local header.Addr, port uint16) bool {
+// portTaken reports whether a bound or listening PCB has that local end, or one
+// that covers it; f is the family of local.
+func (s *Stack) portTaken(local header.Addr, f family, port uint16) bool {
 	for t := s.tcp.ports[port%256]; t != nil; t = t.next {
-		if t.lport == port && (t.local == local || t.local.IsUnspecified() || local.IsUnspecified()) {
+		if t.lport == port && (t.local == local || t.local.IsZero() || local.IsZero()) && t.family().clashes(f) {
 			return true
 		}
 	}
 	return false
+}
+
+// family is that of the PCB's local end.
+func (t *TCP) family() family {
+	switch {
+	case t.local.IsZero() && t.cold != nil:
+		return t.cold.family
+	case t.local.IsZero():
+		return familyAny
+	case t.local.Is4():
+		return family4
+	}
+	return family6
 }
 
 // tcpAddrGone aborts the connections that use an address that was taken away.

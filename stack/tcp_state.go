@@ -89,12 +89,16 @@ func (t *TCP) synOptions(in *inSegment) {
 	t.rcvNxt = in.seq.Add(1)
 	t.lastAck = t.rcvNxt
 	t.rcvAnnEdge = t.rcvNxt
-	// RFC 9293 3.7.1 (MUST-15): without the option the peer takes 536.
-	peer := 536
+	// RFC 9293 3.7.1 (MUST-15): without the option the peer takes 536, or 1220 over
+	// IPv6.
+	peer := 576 - header.IPv4Len - header.TCPLen
+	if !t.remote.Is4() {
+		peer = header.IPv6MinMTU - header.IPv6Len - header.TCPLen
+	}
 	if o.MSS != 0 {
 		peer = max(int(o.MSS), 64)
 	}
-	t.mss = uint16(min(peer, t.maxMSS()))
+	t.mss = uint16(min(peer, t.maxMSS(), t.pathMSS6()))
 	if o.WScale >= 0 && !s.cfg.TCP.NoWindowScale {
 		t.flags |= tfWScale
 		t.sndScale = min(uint8(o.WScale), 14) // RFC 7323 2.3

@@ -29,7 +29,7 @@ type UDP struct {
 	lport, rport  uint16      // 0: not bound, not connected
 	ttl, tos      uint8
 	bound         bool // it is in the table of ports
-	anyAddr       bool // bound to any address
+	any           anyOf // bound to any address, of these families
 	broadcast     bool
 	joined        bool // it takes several datagrams in one packet
 	id            uint32
@@ -62,17 +62,24 @@ func (u *UDP) SetTOS(tos uint8) { u.tos = tos }
 // SetBroadcast permits sending to broadcast addresses (SO_BROADCAST).
 func (u *UDP) SetBroadcast(on bool) { u.broadcast = on }
 
-// LocalAddr and RemoteAddr are the ends of the PCB. The unspecified address
-// stands for "any", port 0 for none yet.
-func (u *UDP) LocalAddr() netip.AddrPort  { return addrPort(u.local, u.lport) }
-func (u *UDP) RemoteAddr() netip.AddrPort { return addrPort(u.remote, u.rport) }
+// LocalAddr and RemoteAddr are the ends of the PCB. The unspecified address stands
+// for "any", as of TCP's, port 0 for none yet.
+func (u *UDP) LocalAddr() netip.AddrPort {
+	if u.local.IsZero() && u.any == any6 {
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), u.lport)
+	}
+	return u.s.addrPort(u.local, u.lport)
+}
+
+// RemoteAddr: see LocalAddr.
+func (u *UDP) RemoteAddr() netip.AddrPort { return u.s.addrPort(u.remote, u.rport) }
 
 // Stack is the stack that the PCB belongs to; nil after Close.
 func (u *UDP) Stack() *Stack { return u.s }
 
 // RecvDst is the address that the datagram in work was sent to, while UDPRecvFunc
 // runs (RFC 1122 4.1.3.5). It may be a broadcast address.
-func (s *Stack) RecvDst() netip.Addr { return s.udp.dst.Netip() }
+func (s *Stack) RecvDst() netip.Addr { return s.netip(s.udp.dst) }
 
 // udpInput takes a datagram, payload at the UDP header, cut to the length that
 // IP says. It owns p.
@@ -85,8 +92,9 @@ func (s *Stack) udpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 	if p.TotLen() > n {
 		p.Realloc(n)
 	}
-	// RFC 768: 0 means that the sender did not compute it (RFC 1122 4.1.3.4).
-	if p.Flags&pbuf.RxL4CsumGood == 0 && h.Checksum() != 0 {
+	// RFC 768: 0 means that the sender did not compute it (RFC 1122 4.1.3.4), which
+	// it has to over IPv6 (RFC 8200 8.1).
+	if p.Flags&pbuf.RxL4CsumGood == 0 && (h.Checksum() != 0 || !dst.Is4()) {
 		sum := header.PseudoHeader(src, dst, header.ProtoUDP, uint32(n))
 		if p.Flags&pbuf.RxL4CsumBad != 0 || offload.L4Sum(p, 0, sum) != 0xffff {
 			s.udpBad(p, DropUDPChecksum)
@@ -97,9 +105,13 @@ func (s *Stack) udpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 	u := s.udpLookup(nif, src, dst, uint32(h.SrcPort())<<16|uint32(h.DstPort()), group)
 	if u == nil {
 		s.stats.UDP.NoPorts++
-		// RFC 1122 4.1.3.1; icmpError knows when not to.
+		// RFC 1122 4.1.3.1, RFC 4443 3.1; icmpError knows when not to.
 		if p.AddHeaderForce(int(p.L3Len)) {
-			s.icmpError(nif, p, header.ICMPv4DstUnreachable, header.ICMPv4PortUnreachable, 0)
+			if dst.Is4() {
+				s.icmpError(nif, p, header.ICMPv4DstUnreachable, header.ICMPv4PortUnreachable, 0)
+			} else {
+				s.icmp6Error(nif, p, header.ICMPv6DstUnreachable, header.ICMPv6PortUnreachable, 0)
+			}
 		}
 		s.drop(p, DropUDPNoPort)
 		return
@@ -109,7 +121,7 @@ func (s *Stack) udpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 		s.drop(p, DropUDPNoPort)
 		return
 	}
-	from := netip.AddrPortFrom(src.Netip(), h.SrcPort())
+	from := netip.AddrPortFrom(s.netip(src), h.SrcPort())
 	p.RemoveHeader(header.UDPLen)
 	s.udp.dst = dst
 	if p.Flags&pbuf.RxLRO != 0 && !u.joined {
@@ -162,16 +174,24 @@ func (u *UDP) SendSum(p *pbuf.Pbuf, sum uint16) error {
 
 // SendTo sends a datagram (udp_sendto); a PCB that is not bound gets a port. It
 // owns p in any case. Errors: ErrVal (destination that can't be, or a broadcast
-// without SetBroadcast), ErrRoute, ErrTooLong (over 65,507 bytes), ErrMem,
-// ErrNoPort, ErrClosed.
+// without SetBroadcast), ErrRoute, ErrTooLong (over 65,507 bytes, 65,527 over
+// IPv6), ErrMem, ErrNoPort, ErrClosed.
 func (u *UDP) SendTo(p *pbuf.Pbuf, to netip.AddrPort) error {
-	return u.send(p, udpSend{src: u.local, dst: bindAddr(to.Addr()), dport: to.Port()})
+	if u.s == nil {
+		p.Free()
+		return ErrClosed
+	}
+	return u.send(p, udpSend{src: u.local, dst: u.s.peerAddr(to.Addr()), dport: to.Port()})
 }
 
 // SendFrom is SendTo from one of our addresses, for answers of a PCB that is
 // bound to any (udp_sendto_if_src, RFC 1122 4.1.3.5).
 func (u *UDP) SendFrom(p *pbuf.Pbuf, from netip.Addr, to netip.AddrPort) error {
-	return u.send(p, udpSend{src: bindAddr(from), dst: bindAddr(to.Addr()), dport: to.Port()})
+	if u.s == nil {
+		p.Free()
+		return ErrClosed
+	}
+	return u.send(p, udpSend{src: u.s.peerAddr(from), dst: u.s.peerAddr(to.Addr()), dport: to.Port()})
 }
 
 // udpSend says where a datagram goes.
@@ -189,7 +209,7 @@ func (u *UDP) send(p *pbuf.Pbuf, to udpSend) error {
 		p.Free()
 		return ErrClosed
 	}
-	if dport == 0 || !dst.Is4() {
+	if dport == 0 || dst.IsUnspecified() || u.any != 0 && !u.any.takes(dst) || !src.IsZero() && src.Is4() != dst.Is4() {
 		s.drop(p, DropUDPBadDest)
 		return ErrVal
 	}
@@ -199,7 +219,7 @@ func (u *UDP) send(p *pbuf.Pbuf, to udpSend) error {
 			return err
 		}
 	}
-	if u.pathGen != s.pathGen || u.lastDst != dst || u.lastSrc != src || s.hooks.IP4Route != nil {
+	if u.pathGen != s.pathGen || u.lastDst != dst || u.lastSrc != src || s.hooks.IP4Route != nil || s.hooks.IP6Route != nil {
 		if why, err := u.findPath(src, dst); err != nil {
 			s.drop(p, why)
 			return err
@@ -212,7 +232,7 @@ func (u *UDP) send(p *pbuf.Pbuf, to udpSend) error {
 	if p = s.headerRoom(p); p == nil {
 		return ErrMem
 	}
-	if u.sendPlain(p, dst, dport, to.sum, to.haveSum) {
+	if dst.Is4() && u.sendPlain(p, dst, dport, to.sum, to.haveSum) {
 		return nil
 	}
 	return u.transmit(p, dst, dport)
@@ -240,7 +260,7 @@ func (u *UDP) findPath(src, dst header.Addr) (DropReason, error) {
 func (u *UDP) transmit(p *pbuf.Pbuf, dst header.Addr, dport uint16) error {
 	s := u.s
 	n := p.TotLen() + header.UDPLen
-	if n > header.IPv4MaxAll-header.IPv4Len {
+	if n > maxUDP(dst) {
 		s.drop(p, DropIPTooLong)
 		return ErrTooLong
 	}
@@ -254,7 +274,16 @@ func (u *UDP) transmit(p *pbuf.Pbuf, dst header.Addr, dport uint16) error {
 	p.Flags |= pbuf.TxUDPCsum
 	p.L4Len = header.UDPLen
 	s.stats.UDP.OutDatagrams++
-	return s.ip4OutputVia(u.neigh, p, &header.IPv4Fields{TOS: u.tos, TTL: u.ttl, Protocol: header.ProtoUDP, Src: u.src, Dst: dst})
+	return s.ipOutputVia(u.neigh, p, &ipFields{src: u.src, dst: dst, proto: header.ProtoUDP, ttl: u.ttl, tos: u.tos})
+}
+
+// maxUDP is the longest datagram, with its header, that IP carries to an address:
+// the length of IPv6 does not count its header.
+func maxUDP(dst header.Addr) int {
+	if dst.Is4() {
+		return header.IPv4MaxAll - header.IPv4Len
+	}
+	return 0xffff
 }
 
 // udpICMPError tells the PCB whose datagram an ICMP error quotes; false: there
@@ -276,6 +305,6 @@ func (s *Stack) udpICMPError(q *icmpQuote) bool {
 			err = ErrTooLong
 		}
 	}
-	u.err(u.arg, u, addrPort(q.remote, q.rport), err)
+	u.err(u.arg, u, s.addrPort(q.remote, q.rport), err)
 	return true
 }

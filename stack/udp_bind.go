@@ -6,8 +6,8 @@ import (
 	"github.com/shardstack/shardstack/header"
 )
 
-// Bind sets the local end (udp_bind); the unspecified address is any of ours,
-// port 0 a free one chosen at random (RFC 6056 3.3.1). A PCB that is bound
+// Bind sets the local end (udp_bind); the zero netip.Addr is any of ours, 0.0.0.0
+// any of IPv4, :: any of IPv6, and port 0 a free one chosen at random (RFC 6056 3.3.1). A PCB that is bound
 // already moves. ErrVal: the address is not ours; ErrUse: another PCB has that
 // local end, or one that covers it; ErrNoPort; ErrIsConn; ErrClosed.
 func (u *UDP) Bind(ap netip.AddrPort) error {
@@ -18,44 +18,56 @@ func (u *UDP) Bind(ap netip.AddrPort) error {
 	case u.rport != 0:
 		return ErrIsConn
 	}
-	local, port := bindAddr(ap.Addr()), ap.Port()
-	if !local.IsZero() && !s.isLocal(local) {
+	local, f := s.bindAddr(ap.Addr())
+	if !local.IsZero() && !s.isLocal(local) && (local.Is4() || !local.IsMulticast()) {
 		return ErrVal
 	}
-	wasAddr, wasPort, was := u.local, u.lport, u.bound
+	to := udpBinding{local: local, port: ap.Port(), bound: true}
+	if local.IsZero() {
+		to.any = anyOfFamily(f)
+	}
+	was := udpBinding{local: u.local, port: u.lport, any: u.any, bound: u.bound}
 	u.unbind()
-	if port == 0 {
-		port = s.udpFreePort()
+	if to.port == 0 {
+		to.port = s.udpFreePort()
 	}
 	switch {
-	case port == 0:
-		u.rebind(wasAddr, wasPort, was)
+	case to.port == 0:
+		u.rebind(was)
 		return ErrNoPort
-	case s.udpTaken(local, port):
-		u.rebind(wasAddr, wasPort, was)
+	case s.udpTaken(&to):
+		u.rebind(was)
 		return ErrUse
 	}
-	u.rebind(local, port, true)
+	u.rebind(to)
 	return nil
+}
+
+// udpBinding is the local end of a PCB.
+type udpBinding struct {
+	local header.Addr
+	port  uint16
+	any   anyOf // with no address: of these families
+	bound bool
 }
 
 // udpTaken reports whether a bound PCB has a local end that is the same or
 // covers it.
-func (s *Stack) udpTaken(local header.Addr, port uint16) bool {
+func (s *Stack) udpTaken(b *udpBinding) bool {
 	us := &s.udp
-	if local.IsZero() {
-		return us.count(port) != 0
+	use := us.user(b.port)
+	if b.any != 0 {
+		return b.any&use.any() != 0 || use.n[0] != 0 && b.any&any4 != 0 || use.n[1] != 0 && b.any&any6 != 0
 	}
-	return us.findPort(local, port) != nil || us.findPort(header.Addr{}, port) != nil
+	return use.any().takes(b.local) || us.findPort(b.local, b.port) != nil
 }
 
 // rebind puts the PCB into the table of ports.
-func (u *UDP) rebind(local header.Addr, port uint16, bound bool) {
-	if !bound {
+func (u *UDP) rebind(b udpBinding) {
+	if !b.bound {
 		return
 	}
-	u.local, u.lport, u.bound = local, port, true
-	u.anyAddr = local.IsZero()
+	u.local, u.lport, u.any, u.bound = b.local, b.port, b.any, true
 	u.pathGen = 0
 	u.s.udp.addPort(u)
 }
@@ -65,14 +77,14 @@ func (u *UDP) unbind() {
 	if u.bound {
 		u.s.udp.removePort(u)
 	}
-	u.local, u.lport, u.bound = header.Addr{}, 0, false
+	u.local, u.lport, u.any, u.bound = header.Addr{}, 0, 0, false
 	u.pathGen = 0
 }
 
 // boundAddr is the address that the PCB was bound to, which Connect may have
 // narrowed.
 func (u *UDP) boundAddr() header.Addr {
-	if u.anyAddr {
+	if u.any != 0 {
 		return header.Addr{}
 	}
 	return u.local
@@ -84,13 +96,14 @@ func (u *UDP) boundAddr() header.Addr {
 // ErrNoPort, ErrUse (this flow exists), ErrIsConn, ErrClosed.
 func (u *UDP) Connect(to netip.AddrPort) error {
 	s := u.s
-	remote := bindAddr(to.Addr())
-	switch {
-	case s == nil:
+	if s == nil {
 		return ErrClosed
+	}
+	remote := s.peerAddr(to.Addr())
+	switch {
 	case u.rport != 0:
 		return ErrIsConn
-	case !remote.Is4() || to.Port() == 0:
+	case remote.IsZero() || to.Port() == 0 || u.any != 0 && !u.any.takes(remote):
 		return ErrVal
 	}
 	pt, err := s.findPath(u.local, remote)

@@ -103,23 +103,49 @@ func (us *udpState) findFlow(local, remote header.Addr, ports uint32) *UDP {
 	})
 }
 
-// portUser says who is bound to a port: a PCB for any address, or some for
-// addresses of their own, which are in the table of ports.
+// anyOf is a set of families of which a PCB takes any address.
+type anyOf uint8
+
+const (
+	any4 anyOf = 1 << iota
+	any6
+)
+
+func anyOfFamily(f family) anyOf { return [...]anyOf{any4 | any6, any4, any6}[f] }
+
+// takes reports whether the family of an address is in the set.
+func (a anyOf) takes(local header.Addr) bool { return a>>famIndex(local)&1 != 0 }
+
+// famIndex is 0 for IPv4 and 1 for IPv6.
+func famIndex(a header.Addr) uint8 {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// portUser says who is bound to a port, for each family: a PCB for any address, or
+// some for addresses of their own, which are in the table of ports.
 type portUser struct {
-	n   uint32 // PCBs, whatever the address
-	any uint32 // number + 1 of the one bound to any; 0: none
+	n   [2]uint32 // PCBs with an address of their own
+	all [2]uint32 // number + 1 of the one bound to any; 0: none
+}
+
+// any is the families of which a PCB is bound to any address.
+func (use *portUser) any() (a anyOf) {
+	if use.all[0] != 0 {
+		a |= any4
+	}
+	if use.all[1] != 0 {
+		a |= any6
+	}
+	return a
 }
 
 // findPort is the PCB bound to exactly this local end.
 func (us *udpState) findPort(local header.Addr, port uint16) *UDP {
 	use := us.user(port)
-	switch {
-	case use.n == 0:
-		return nil
-	case use.any != 0:
-		if local.IsUnspecified() {
-			return us.pcb(use.any - 1)
-		}
+	if use.n[famIndex(local)] == 0 {
 		return nil
 	}
 	return us.search(&us.ports, us.hash(local, header.Addr{}, uint32(port)), func(u *UDP) bool {
@@ -156,8 +182,17 @@ func (us *udpState) user(port uint16) portUser {
 	return portUser{}
 }
 
-// count is how many PCBs are bound to a port.
-func (us *udpState) count(port uint16) uint32 { return us.user(port).n }
+// count is how many PCBs are bound to a port, one to both families counting twice.
+func (us *udpState) count(port uint16) uint32 {
+	use := us.user(port)
+	n := use.n[0] + use.n[1]
+	for _, id := range use.all {
+		if id != 0 {
+			n++
+		}
+	}
+	return n
+}
 
 // addPort puts a bound PCB into the tables.
 func (us *udpState) addPort(u *UDP) {
@@ -167,22 +202,31 @@ func (us *udpState) addPort(u *UDP) {
 		us.bound[u.lport>>8] = page
 	}
 	use := &page[u.lport&0xff]
-	use.n++
-	if u.anyAddr {
-		use.any = u.id + 1
+	if u.any != 0 {
+		for i := range use.all {
+			if u.any>>i&1 != 0 {
+				use.all[i] = u.id + 1
+			}
+		}
 		return
 	}
+	use.n[famIndex(u.local)]++
 	us.ports.insert(us.hash(u.local, header.Addr{}, uint32(u.lport)), u.id)
 }
 
 // removePort undoes addPort.
 func (us *udpState) removePort(u *UDP) {
 	use := &us.bound[u.lport>>8][u.lport&0xff]
-	use.n--
-	if u.anyAddr {
-		use.any = 0
+	if u.any != 0 {
+		for i := range use.all {
+			if u.any>>i&1 != 0 {
+				use.all[i] = 0
+			}
+		}
 		return
 	}
+	local := u.boundAddr()
+	use.n[famIndex(local)]--
 	us.ports.remove(us.hash(u.local, header.Addr{}, uint32(u.lport)), u.id)
 }
 
@@ -196,13 +240,18 @@ func (s *Stack) udpLookup(nif *Netif, src, dst header.Addr, ports uint32, group 
 	if u := us.findFlow(dst, src, ports); u != nil {
 		return u
 	}
-	if u := us.findPort(dst, port); u != nil && u.takesFrom(src, ports) {
-		return u
+	use, fam := us.user(port), famIndex(dst)
+	if use.n[fam] != 0 {
+		if u := us.findPort(dst, port); u != nil && u.takesFrom(src, ports) {
+			return u
+		}
 	}
-	if u := us.findPort(header.Addr{}, port); u != nil && u.takesFrom(src, ports) {
-		return u
+	if id := use.all[fam]; id != 0 {
+		if u := us.pcb(id - 1); u.takesFrom(src, ports) {
+			return u
+		}
 	}
-	if group && us.count(port) != 0 {
+	if group && use.n[0] != 0 && dst.Is4() {
 		for i := range nif.addrs {
 			if u := us.findPort(nif.addrs[i].addr, port); u != nil && u.takesFrom(src, ports) {
 				return u

@@ -231,12 +231,14 @@ func TestUDP_SharedPacketToMany(t *testing.T) {
 func TestUDP_SendErrors(t *testing.T) {
 	h := newHost(t, hostConfig{})
 	u := h.NewUDP()
-	for _, to := range []string{"198.18.0.2:0", "0.0.0.0:9", "[2001:db8::1]:9", "255.255.255.255:9", "198.18.0.255:9"} {
+	for _, to := range []string{"198.18.0.2:0", "0.0.0.0:9", "[::]:9", "255.255.255.255:9", "198.18.0.255:9"} {
 		require.ErrorIs(t, u.SendTo(h.data(1), netip.MustParseAddrPort(to)), ErrVal, to)
 	}
 	h.dropped(DropUDPBadDest, 5)
-	require.ErrorIs(t, u.SendTo(h.data(1), netip.MustParseAddrPort("203.0.113.1:9")), ErrRoute)
-	h.dropped(DropIPNoRoute, 1)
+	for _, to := range []string{"203.0.113.1:9", "[2001:db8::1]:9"} {
+		require.ErrorIs(t, u.SendTo(h.data(1), netip.MustParseAddrPort(to)), ErrRoute, to)
+	}
+	h.dropped(DropIPNoRoute, 2)
 	require.ErrorIs(t, u.SendTo(h.data(65508), ap(peerIP, 9)), ErrTooLong)
 	h.dropped(DropIPTooLong, 1)
 	require.NoError(t, u.SendTo(h.data(65507), ap(peerIP, 9)))
