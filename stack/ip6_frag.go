@@ -114,3 +114,11 @@ func (t *TCP) pathMSS6() int {
 	}
 	return t.s.pathMTU6(t.nif, t.remote) - header.IPv6Len - header.TCPLen
 }
+
+// pathMTU is the longest packet that gets from nif to dst, as far as is known.
+func (s *Stack) pathMTU(nif *Netif, dst header.Addr) int {
+	if dst.Is4() {
+		return nif.mtu
+	}
+	return s.pathMTU6(nif, dst)
+}

@@ -13,10 +13,10 @@ import (
 // wanted of each group; version 1 (RFC 2710) as long as a router speaks that.
 
 const (
-	mldRobustness  = 2                // RFC 3810 9.1
-	mldUnsolicited = 1 * nd6Second    // RFC 3810 9.11
-	mldOlderQuery  = 260 * nd6Second  // RFC 3810 9.12, with the default intervals
-	mldV1Report    = 10 * nd6Second   // RFC 2710 7.10
+	mldRobustness  = 2               // RFC 3810 9.1
+	mldUnsolicited = 1 * nd6Second   // RFC 3810 9.11
+	mldOlderQuery  = 260 * nd6Second // RFC 3810 9.12, with the default intervals
+	mldV1Report    = 10 * nd6Second  // RFC 2710 7.10
 	mldMaxRecords  = (header.IPv6MinMTU - header.IPv6Len - 8 - header.MLDv2ReportLen) / header.MLDv2RecordLen
 )
 

@@ -28,7 +28,7 @@ type UDP struct {
 	local, remote header.Addr // zero: any
 	lport, rport  uint16      // 0: not bound, not connected
 	ttl, tos      uint8
-	bound         bool // it is in the table of ports
+	bound         bool  // it is in the table of ports
 	any           anyOf // bound to any address, of these families
 	broadcast     bool
 	joined        bool // it takes several datagrams in one packet

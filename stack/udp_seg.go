@@ -28,7 +28,11 @@ func (u *UDP) SendSegments(p *pbuf.Pbuf, size int) error {
 
 // SendSegmentsTo is SendSegments to anywhere.
 func (u *UDP) SendSegmentsTo(p *pbuf.Pbuf, size int, to netip.AddrPort) error {
-	return u.sendSegments(p, size, udpSend{dst: bindAddr(to.Addr()), dport: to.Port()})
+	if u.s == nil {
+		p.Free()
+		return ErrClosed
+	}
+	return u.sendSegments(p, size, udpSend{dst: u.s.peerAddr(to.Addr()), dport: to.Port()})
 }
 
 func (u *UDP) sendSegments(p *pbuf.Pbuf, size int, to udpSend) error {
@@ -51,7 +55,7 @@ func (u *UDP) sendSegments(p *pbuf.Pbuf, size int, to udpSend) error {
 		return err
 	}
 	// A datagram that needs fragments can't be one of several.
-	if size+header.UDPLen+header.IPv4Len > pt.nif.mtu {
+	if size+header.UDPLen+ipLen(to.dst) > s.pathMTU(pt.nif, to.dst) {
 		s.drop(p, DropIPTooLong)
 		return ErrVal
 	}
