@@ -194,15 +194,15 @@ func (t *TCP) recvBuf() uint32 {
 
 // maxMSS is the largest segment that the path's interface and the
 // configuration allow; what we announce (RFC 9293 3.7.1, RFC 6691).
-func (t *TCP) maxMSS() int { return t.maxMSSBy(t.nif) }
+func (t *TCP) maxMSS() int { return t.maxMSSBy(t.nif, t.remote) }
 
-// maxMSSBy is maxMSS for packets that leave by nif, nil: not known yet.
-func (t *TCP) maxMSSBy(nif *Netif) int {
+// maxMSSBy is maxMSS for packets to dst that leave by nif, nil: not known yet.
+func (t *TCP) maxMSSBy(nif *Netif, dst header.Addr) int {
 	mtu := 576
 	if nif != nil {
 		mtu = nif.mtu
 	}
-	m := min(mtu-ipLen(t.remote)-header.TCPLen, 65495)
+	m := min(mtu-ipLen(dst)-header.TCPLen, 65495)
 	if c := t.s.cfg.TCP.MSS; c != 0 {
 		m = min(m, c)
 	}
@@ -210,6 +210,15 @@ func (t *TCP) maxMSSBy(nif *Netif) int {
 		m = min(m, int(k.mss))
 	}
 	return m
+}
+
+// defaultMSS is what a peer takes that does not say so in its SYN (RFC 9293 3.7.1
+// MUST-15).
+func defaultMSS(dst header.Addr) uint16 {
+	if dst.Is4() {
+		return 576 - header.IPv4Len - header.TCPLen
+	}
+	return header.IPv6MinMTU - header.IPv6Len - header.TCPLen
 }
 
 // ipLen is the length of the IP header of packets to an address.

@@ -89,12 +89,7 @@ func (t *TCP) synOptions(in *inSegment) {
 	t.rcvNxt = in.seq.Add(1)
 	t.lastAck = t.rcvNxt
 	t.rcvAnnEdge = t.rcvNxt
-	// RFC 9293 3.7.1 (MUST-15): without the option the peer takes 536, or 1220 over
-	// IPv6.
-	peer := 576 - header.IPv4Len - header.TCPLen
-	if !t.remote.Is4() {
-		peer = header.IPv6MinMTU - header.IPv6Len - header.TCPLen
-	}
+	peer := int(defaultMSS(t.remote))
 	if o.MSS != 0 {
 		peer = max(int(o.MSS), 64)
 	}

@@ -84,7 +84,7 @@ func (t *TCP) sendCookie(in *inSegment) bool {
 	s := t.s
 	cfg := &s.cfg.TCP
 	o := &in.opts
-	peer := uint16(536)
+	peer := defaultMSS(in.src)
 	if o.MSS != 0 {
 		peer = max(o.MSS, 64)
 	}
@@ -95,7 +95,7 @@ func (t *TCP) sendCookie(in *inSegment) bool {
 		said.WScale = -1
 	}
 	var opts [header.TCPMSSLen + header.TCPWScaleLen + header.TCPSACKPermittedLen + header.TCPTimestampLen]byte
-	n := header.PutMSS(opts[:], uint16(t.maxMSSBy(in.nif)))
+	n := header.PutMSS(opts[:], uint16(t.maxMSSBy(in.nif, in.src)))
 	if ts {
 		said.SACKPermitted = said.SACKPermitted && s.takesSACK()
 		if said.WScale >= 0 {
@@ -213,6 +213,6 @@ func (s *Stack) sendStray(in *inSegment, f *header.TCPFields, opts []byte, ttl, 
 	p.Flags |= pbuf.TxTCPCsum
 	p.L4Len = uint8(n)
 	s.stats.TCP.OutSegs++
-	_ = s.ip4Output(p, in.dst, in.src, header.ProtoTCP, ttl, tos)
+	_ = s.ipOutput(p, &ipFields{src: in.dst, dst: in.src, proto: header.ProtoTCP, ttl: ttl, tos: tos})
 	return true
 }
