@@ -170,10 +170,8 @@ func (l *lab) addStack(control string, faults impair.Config) error {
 	if err != nil {
 		return errors.Join(err, dev.Close())
 	}
-	cfg := stack.Config{TCP: stack.TCPConfig{SendBuf: 4 << 20, RecvBuf: 6 << 20}}
-	if err := setControl(&cfg, control); err != nil {
-		return errors.Join(err, bad.Close())
-	}
+	// The kernel's names of controllers are the stack's too.
+	cfg := stack.Config{TCP: stack.TCPConfig{Congestion: control, SendBuf: 4 << 20, RecvBuf: 6 << 20}}
 	g, err := shard.NewGroup(shard.Config{
 		NoPin: true, OwnThread: true, Pool: buffers, Stack: cfg,
 		Ports: []shard.PortConfig{{Port: bad, Addrs: []netip.Prefix{nearNet}}},
