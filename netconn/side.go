@@ -185,14 +185,14 @@ func (s *side) export(p *pbuf.Pbuf) *pbuf.Pbuf {
 		p.Free()
 		p = c
 	}
-	s.held++
+	s.held += p.ChainLen() // several, if segments were joined
 	return p
 }
 
 // taken takes back a buffer that a goroutine has read.
 func (s *side) taken(p *pbuf.Pbuf) {
 	if p != nil {
-		s.held--
+		s.held -= p.ChainLen()
 		p.Free()
 	}
 }
