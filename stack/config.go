@@ -92,8 +92,8 @@ type TCPConfig struct {
 	// MTU less headers (RFC 6691).
 	MSS int
 	// Congestion names the congestion control of new connections: "cubic"
-	// (RFC 9438 with HyStart++, RFC 9406; the default) or "reno" (RFC 5681,
-	// 6582).
+	// (RFC 9438 with HyStart++, RFC 9406; the default), "reno" (RFC 5681,
+	// 6582) or "bbr" (version 3, draft-ietf-ccwg-bbr, which is paced).
 	Congestion string
 	// InitialWindow in segments. Default 10 (RFC 6928).
 	InitialWindow int

@@ -132,7 +132,7 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 func (t *TCP) sampleTimestamp(tsEcr uint32) {
 	ticks := t.s.tsNow + t.tsOffset - tsEcr
 	if int32(ticks) >= 0 {
-		t.sampleRTT(int64(ticks) << 20)
+		t.rtt.sample(int64(ticks) << 20) // too coarse for the controller
 	}
 }
 

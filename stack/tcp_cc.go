@@ -21,11 +21,16 @@ type AckSample struct {
 	Acked        uint32     // bytes newly acknowledged in order
 	Delivered    uint32     // bytes that newly arrived: in order or not, each once
 	Lost         uint32     // bytes newly marked lost
+	ECE          uint32     // of Delivered, bytes that the peer reports as marked CE
 	FlightSize   uint32     // sent and not acknowledged in order before (RFC 5681 2)
 	FlightBefore uint32     // bytes in flight before: sent, neither delivered nor lost
 	Flight       uint32     // and after this acknowledgement
 	Recovery     bool       // fast recovery was under way when it came
 	AfterTimeout bool       // what a timeout has sent again was being acknowledged
+	CwndLimited  bool       // with CongestionTraits.Rate: the window has held data back within a round trip
+	// MarkAppLimited is for the controller to set: rate samples of what is sent
+	// until this flight is delivered count as limited by the application.
+	MarkAppLimited bool
 	// Rate is the delivery rate sample; nil without CongestionTraits.Rate. It is
 	// valid during the call only.
 	Rate *RateSample

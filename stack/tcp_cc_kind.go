@@ -9,17 +9,20 @@ type ccKind uint8
 const (
 	ccCubic ccKind = iota
 	ccReno
+	ccBBR
 	numCCKinds
 )
 
-var ccNames = [numCCKinds]string{ccCubic: "cubic", ccReno: "reno"}
+var ccNames = [numCCKinds]string{ccCubic: "cubic", ccReno: "reno", ccBBR: "bbr"}
 
 // kindL is the largest step of slow start, in segments (RFC 3465 2.2, RFC 9406
 // 4.3).
 var kindL = [numCCKinds]uint32{ccCubic: hystartL, ccReno: renoL}
 
 // ccMakers make what is called through the interface.
-var ccMakers = [numCCKinds]func() CongestionControl{}
+var ccMakers = [numCCKinds]func(s *Stack) CongestionControl{
+	ccBBR: func(s *Stack) CongestionControl { return &bbr{rng: &s.rng} },
+}
 
 // ccKindOf finds a controller by name; the empty one is the default.
 func ccKindOf(name string) (ccKind, bool) {
@@ -81,7 +84,7 @@ func (t *TCP) makeController() {
 		ctl = (*free)[n-1]
 		*free = (*free)[:n-1]
 	} else {
-		ctl = ccMakers[k]()
+		ctl = ccMakers[k](t.s)
 	}
 	t.attach(ctl)
 	t.cold.own.stacks = true

@@ -13,8 +13,12 @@ type ownCC struct {
 	losses CongestionLosses  // ctl, if it is one
 	traits CongestionTraits
 	stacks bool // ctl is of the stack's ccKind
-	rate   rateSampler
-	pace   pacer
+	// With traits.Rate: the window was full when limitedAt was the end of what
+	// was sent.
+	limited   bool
+	limitedAt header.Seq
+	rate      rateSampler
+	pace      pacer
 }
 
 // CongestionPacer is a controller that has the connection's segments paced.
@@ -34,10 +38,11 @@ type CongestionLosses interface {
 // part. All but Now and Bytes need CongestionTraits.Rate.
 type LostSegment struct {
 	Now        int64
-	Bytes      uint32 // marked lost now
-	InFlight   uint32 // bytes in flight when it had been sent, itself included
-	Lost       uint32 // bytes lost since it was sent, itself included
-	Prior      uint32 // bytes that the connection had delivered then (RateSample.Prior)
+	Seq        header.Seq // of the segment
+	Bytes      uint32     // marked lost now
+	InFlight   uint32     // bytes in flight when it had been sent, itself included
+	Lost       uint32     // bytes lost since it was sent, itself included
+	Prior      uint32     // bytes that the connection had delivered then (RateSample.Prior)
 	AppLimited bool
 }
 
@@ -141,7 +146,7 @@ func (t *TCP) segLost(g *tcpSeg, n uint32) {
 	if o.losses == nil {
 		return
 	}
-	l := LostSegment{Now: t.s.now, Bytes: n}
+	l := LostSegment{Now: t.s.now, Seq: g.seq, Bytes: n}
 	if o.traits.Rate {
 		l.InFlight, l.Lost = g.rate.inFlight, o.rate.lost-g.rate.lost
 		l.Prior, l.AppLimited = g.rate.delivered, g.appLimited
@@ -159,8 +164,12 @@ func (t *TCP) ownAck(a *AckSample) bool {
 	}
 	if o.traits.Rate {
 		a.Rate = o.rate.sample(int64(t.rtt.minRTT) * 1000)
+		a.CwndLimited = o.limited && t.sndUna.LessEq(o.limitedAt)
 	}
 	o.ctl.OnAck(&t.cc, a)
+	if a.MarkAppLimited {
+		o.rate.limit(a.Flight)
+	}
 	o.setPace()
 	o.rate.next()
 	return true
@@ -205,12 +214,18 @@ func (t *TCP) paceTimeout() {
 	_ = t.Output()
 }
 
-// noteAppLimited is called when what the windows allow was sent: if nothing is
-// left to send, the application is what limits.
-func (t *TCP) noteAppLimited() {
-	if o := t.cold.own; o.traits.Rate && t.unsent == nil {
-		if flight := t.inFlight(); flight < t.cc.Cwnd {
-			o.rate.limit(flight)
-		}
+// noteLimit is called when what the windows allow was sent: either the window is
+// full, or the application has no more.
+func (t *TCP) noteLimit() {
+	o := t.cold.own
+	if !o.traits.Rate {
+		return
+	}
+	flight := t.inFlight()
+	switch room := t.cc.Cwnd - min(t.cc.Cwnd, flight); {
+	case t.unsent != nil && room < t.cc.MSS:
+		o.limited, o.limitedAt = true, t.sndMax
+	case t.unsent == nil && room > 0:
+		o.rate.limit(flight)
 	}
 }

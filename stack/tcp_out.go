@@ -87,7 +87,7 @@ func (t *TCP) outputData() bool {
 		}
 	}
 	if t.flags&tfOwnCC != 0 {
-		t.noteAppLimited()
+		t.noteLimit()
 	}
 	return ok
 }
