@@ -2,6 +2,9 @@
 
 package sim
 
-// floodSYNs is how many SYNs TestSYNFlood sends: fewer where every instruction
-// is emulated, or every buffer is checked.
-const floodSYNs = 50_000
+// Fewer SYNs where every instruction is emulated, or every buffer is checked; the
+// checks keep records on the heap.
+const (
+	floodSYNs = 50_000
+	floodHeap = 1 << 26
+)
