@@ -170,6 +170,12 @@ type TCPConfig struct {
 	// connections wait out of order. Default: half of the pool's standard
 	// buffers.
 	OutOfOrderMem int
+	// DestCache is of how many destinations path MTU and Fast Open cookie are
+	// remembered. Default 1024, at most 2^20.
+	DestCache int
+	// PathMTUAge is how long a path MTU is remembered. Default 10 min, at least
+	// 5 min (RFC 1191 6.3).
+	PathMTUAge time.Duration
 	// MaxOutOfOrder bounds the bytes that wait out of order in a connection.
 	// Default: RecvBuf.
 	MaxOutOfOrder int
@@ -216,6 +222,8 @@ func (c *Config) setDefaults() {
 	def(&t.SynQueue, 1<<16)
 	def(&t.ChallengeAcks, 1000)
 	def(&t.ResetRate, 10000)
+	def(&t.DestCache, 1024)
+	def(&t.PathMTUAge, 10*time.Minute)
 	if c.Pool != nil {
 		def(&t.OutOfOrderMem, max(c.Pool.Cap(pbuf.ClassStandard)/2, 16)*oooUnit)
 	}
@@ -272,6 +280,8 @@ func (c *Config) Validate() error {
 		return bad("TCP: want 1 ≤ AckEvery ≤ 255, 0 ≤ QuickAcks ≤ 255")
 	case t.DSCP > 63:
 		return bad("TCP.DSCP %d over 63", t.DSCP)
+	case t.DestCache < 1 || t.DestCache > 1<<20 || t.PathMTUAge < 5*time.Minute:
+		return bad("TCP: want 1 ≤ DestCache ≤ 2^20, PathMTUAge ≥ 5 min (RFC 1191 6.3)")
 	case t.UserTimeout < 0:
 		return bad("TCP.UserTimeout %v", t.UserTimeout)
 	case t.SynQueue < 1 || t.OutOfOrderMem < 0 || t.SynCookies > CookiesAlways || t.Ports > PortsRandom || t.ISN > ISNRandom:

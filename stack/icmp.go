@@ -18,6 +18,7 @@ type icmpQuote struct {
 	lport, rport  uint16
 	seq           header.Seq // TCP only
 	typ, code     uint8
+	size          uint16 // of the packet that is quoted
 	mtu           uint16 // with FragNeeded: what fits; 0 if the router is too old to say
 }
 
@@ -148,6 +149,7 @@ func (q *icmpQuote) parse(b []byte) (header.Protocol, bool) {
 		return 0, false
 	}
 	u := (*header.UDP)(b[n:]) // TCP has its ports in the same place
+	q.size = ip.TotalLen()
 	q.local, q.remote, q.lport, q.rport = ip.Src(), ip.Dst(), u.SrcPort(), u.DstPort()
 	q.seq = header.Seq(uint32(u.Length())<<16 | uint32(u.Checksum())) // where TCP has its sequence number
 	return ip.Protocol(), true

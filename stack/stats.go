@@ -106,6 +106,8 @@ type TCPStats struct {
 	OutOfOrderMem        uint64 // segments out of order beyond the budget
 	SoftErrors           uint64 // ICMP errors that were noted (RFC 5927 6)
 	ICMPRejected         uint64 // that quote nothing in flight (RFC 5927 4.1)
+	PathMTULowered       uint64 // RFC 1191
+	PathMTUExpired       uint64 // entries of the cache that were forgotten
 	UserTimeouts         uint64 // connections given up (RFC 5482)
 }
 

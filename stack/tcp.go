@@ -147,8 +147,9 @@ type TCP struct {
 	delack   int64
 	ttl, tos uint8
 	ccKind   ccKind
-	ackEvery uint8 // segments that one ACK is for
-	quick    uint8 // segments that are acknowledged at once, before that
+	ackEvery uint8  // segments that one ACK is for
+	quick    uint8  // segments that are acknowledged at once, before that
+	mssMax   uint16 // mss as far as the ends are concerned: the path may have less
 
 	// Fifth: the round trip.
 	rtt        rttEstimator

@@ -4,10 +4,6 @@ import (
 	"github.com/shardstack/shardstack/header"
 )
 
-// minPathMTU is the least path MTU that is believed (RFC 1191 3, RFC 5927 7.2):
-// less would let a forged error make us send crumbs.
-const minPathMTU = 576
-
 // tcpICMPError takes an ICMP error about a segment of ours (RFC 1122 4.2.3.9).
 // It counts only if it quotes data that is in flight (RFC 5927 4.1). False: it
 // is about no connection, or a forgery.
@@ -26,7 +22,7 @@ func (s *Stack) tcpICMPError(q *icmpQuote) bool {
 	}
 	switch q.code {
 	case header.ICMPv4FragNeeded:
-		t.lowerMSS(int(q.mtu))
+		t.packetTooBig(int(q.mtu), int(q.size))
 	case header.ICMPv4ProtoUnreachable, header.ICMPv4PortUnreachable:
 		// RFC 5927 6.1: hard only as long as the connection is not established.
 		if t.state == StateSynSent {
@@ -46,21 +42,4 @@ func (s *Stack) tcpICMPError(q *icmpQuote) bool {
 func (t *TCP) softError() {
 	t.s.stats.TCP.SoftErrors++
 	t.flags |= tfSoftError
-}
-
-// lowerMSS takes a smaller path MTU (RFC 1191 6.4): what is in flight goes out
-// again in segments that fit.
-func (t *TCP) lowerMSS(mtu int) {
-	mss := max(mtu, minPathMTU) - ipLen(t.remote) - header.TCPLen
-	if t.flags&tfTimestamps != 0 {
-		mss -= header.TCPTimestampLen
-	}
-	if mss >= int(t.mss) || t.state < StateEstablished {
-		return
-	}
-	t.mss, t.cc.MSS = uint16(mss), uint32(mss)
-	t.unsent, t.sndNxt = t.sndq.Head(), t.sndUna
-	t.flags |= tfRTO // no fast retransmit, no prediction, until all is acknowledged
-	t.recover = t.sndMax
-	_ = t.Output()
 }

@@ -348,6 +348,9 @@ func (t *TCP) freshPath() bool {
 		return false
 	}
 	t.setupPath(pt)
+	if t.s.tcp.dests.sets != nil && t.mssMax != 0 {
+		t.applyPathMTU()
+	}
 	return t.neigh != nil
 }
 

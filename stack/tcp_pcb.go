@@ -35,6 +35,8 @@ type tcpState struct {
 	ackEvery   uint8
 
 	limits       tcpLimits
+	dests        destCache
+	mtuTimer     int // of ageMTUs
 	halfOpen     int // connections in SYN-RECEIVED that a listener has
 	oooBufs      int // buffers that wait out of order
 	cookies      epochKeys
@@ -66,6 +68,7 @@ func (s *Stack) tcpInit() {
 		ts.ackEvery = 1
 	}
 	ts.cookies.label = labelCookie
+	ts.mtuTimer = s.every(mtuSweep, (*Stack).ageMTUs)
 }
 
 // tcpClose frees every PCB without sending or calling anything.

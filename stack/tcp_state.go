@@ -111,6 +111,9 @@ func (t *TCP) synOptions(in *inSegment) {
 	t.sndWl1 = in.seq
 	t.sndWnd = in.wnd // never scaled in a SYN
 	t.sndWndMax = t.sndWnd
+	if t.mssMax = t.mss; s.tcp.dests.sets != nil {
+		t.applyPathMTU()
+	}
 	t.ccInit()
 	if o.HasUserTimeout {
 		t.takeUserTimeout(o)

@@ -125,7 +125,7 @@ func (t *TCP) sendCookie(in *inSegment) bool {
 }
 
 // takesSACK reports whether SACK may be agreed on.
-func (s *Stack) takesSACK() bool { return false }
+func (s *Stack) takesSACK() bool { return !s.cfg.TCP.NoSACK }
 
 // cookieECN reports whether the SYN in work asks for ECN and gets it.
 func (t *TCP) cookieECN(*inSegment) bool { return false }

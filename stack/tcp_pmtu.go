@@ -1,0 +1,126 @@
+package stack
+
+import (
+	"github.com/shardstack/shardstack/header"
+)
+
+// Path MTU discovery (RFC 1191, RFC 8201): TCP packets are never fragmented, and
+// the router that can't pass one on says what would fit. That is remembered per
+// destination, for all connections of the stack, and forgotten after a while, so
+// that a path that has become wider is used (RFC 1191 6.3).
+
+// minPathMTU is the least path MTU that is believed (RFC 1191 3, RFC 5927 7.2):
+// less would let a forged error make us send crumbs. IPv6 has 1280 (RFC 8201 4).
+const minPathMTU = 576
+
+// mtuPlateaus are the sizes to try when a router does not say what fits
+// (RFC 1191 7.1).
+var mtuPlateaus = [...]int{65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, minPathMTU}
+
+// plateauBelow is the largest plateau under the size of a packet that did not
+// fit.
+func plateauBelow(size int) int {
+	for _, m := range mtuPlateaus {
+		if m < size {
+			return m
+		}
+	}
+	return minPathMTU
+}
+
+// mtuSweep is how often entries of the cache are looked through for old ones.
+const mtuSweep = 30_000_000_000
+
+// pathMSS is the payload of a full segment in packets of mtu bytes.
+func (t *TCP) pathMSS(mtu int) int {
+	n := mtu - ipLen(t.remote) - header.TCPLen
+	if t.flags&tfTimestamps != 0 {
+		n -= header.TCPTimestampLen
+	}
+	return n
+}
+
+// packetTooBig takes the news that packets of the connection must not be larger
+// than mtu, 0 if the router does not say; size is that of the one that was
+// dropped.
+func (t *TCP) packetTooBig(mtu, size int) {
+	s := t.s
+	if mtu == 0 {
+		own := int(t.mss) + ipLen(t.remote) + header.TCPLen
+		if size == 0 || size > own {
+			size = own
+		}
+		mtu = plateauBelow(size)
+	}
+	least := minPathMTU
+	if !t.remote.Is4() {
+		least = header.IPv6MinMTU
+	}
+	mtu = max(mtu, least)
+	if t.pathMSS(mtu) >= int(t.mss) || t.state < StateEstablished {
+		return
+	}
+	s.stats.TCP.PathMTULowered++
+	s.learnMTU(t.remote, mtu)
+	t.lowerMSS(mtu)
+}
+
+// learnMTU remembers a path MTU. The other connections of the path look it up
+// when they send next.
+func (s *Stack) learnMTU(dst header.Addr, mtu int) {
+	e := s.dest(dst)
+	e.mtuUntil = s.now + int64(s.cfg.TCP.PathMTUAge)
+	if e.mtu != uint16(mtu) {
+		e.mtu = uint16(mtu)
+		s.pathGen++
+	}
+	s.startCyclic(s.tcp.mtuTimer)
+}
+
+// ageMTUs forgets path MTUs that are old; the timer stops when none is left.
+func (s *Stack) ageMTUs() {
+	left := false
+	for i := range s.tcp.dests.sets {
+		set := &s.tcp.dests.sets[i]
+		for j := range set {
+			e := &set[j]
+			switch {
+			case e.mtu == 0:
+			case s.now >= e.mtuUntil:
+				e.mtu = 0
+				s.pathGen++ // connections try larger segments
+				s.stats.TCP.PathMTUExpired++
+			default:
+				left = true
+			}
+		}
+	}
+	if !left {
+		s.stopCyclic(s.tcp.mtuTimer)
+	}
+}
+
+// applyPathMTU fits the connection's segments to what is known of the path.
+func (t *TCP) applyPathMTU() {
+	mss := int(t.mssMax)
+	if e := t.s.tcp.dests.find(t.remote); e != nil && e.mtu != 0 {
+		mss = min(mss, t.pathMSS(int(e.mtu)))
+	}
+	t.setMSS(mss)
+}
+
+// setMSS changes the payload of a full segment.
+func (t *TCP) setMSS(mss int) {
+	t.mss, t.cc.MSS = uint16(mss), uint32(mss)
+	t.cc.Cwnd = max(t.cc.Cwnd, t.cc.MSS)
+}
+
+// lowerMSS takes a smaller path MTU (RFC 1191 6.4): what is in flight goes out
+// again in segments that fit.
+func (t *TCP) lowerMSS(mtu int) {
+	t.setMSS(t.pathMSS(mtu))
+	t.unsent, t.sndNxt = t.sndq.Head(), t.sndUna
+	t.flags |= tfRTO // no fast retransmit, no prediction, until all is acknowledged
+	t.recover = t.sndMax
+	_ = t.Output()
+}
