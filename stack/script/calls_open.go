@@ -47,6 +47,14 @@ func callSocket(r *runner, c *Call) (attempt, error) {
 	}
 	flags := kind & oNonblock
 	kind &= 0xf
+	switch {
+	case domain != afINET && domain != afINET6:
+		return func() outcome { return fail(errAFNOSUPPORT) }, nil
+	case kind < sockStream || kind > 10:
+		return func() outcome { return fail(errINVAL) }, nil
+	case kind == sockStream && proto != 0 && proto != protoTCP, kind == sockDgram && proto == protoTCP:
+		return func() outcome { return fail(errPROTONOSUPPORT) }, nil
+	}
 	if kind == sockRaw || kind == sockDgram && proto != 0 && proto != protoUDP {
 		return nil, unsupported(c.Line, "sockets of this type and protocol")
 	}
@@ -318,10 +326,6 @@ func (r *runner) closeSock(s *sock) {
 	}
 	if t := s.tcp; t != nil {
 		s.tcp = nil
-		if s.linger0 {
-			t.Abort()
-			return
-		}
 		_ = t.Close()
 	}
 }

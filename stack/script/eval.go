@@ -389,7 +389,7 @@ func (sc *scope) strings(op string, a, b value) (value, error) {
 	return value{}, sc.fault("%s of strings", op)
 }
 
-// builtin calls print, abs, min, max, len, int, float, round, str or hex.
+// builtin calls print, stat, drops, abs, min, max, len, int, float, round, str or hex.
 func (sc *scope) builtin(name string, args []value) (value, error) {
 	if name == "print" {
 		var s []string
@@ -398,6 +398,9 @@ func (sc *scope) builtin(name string, args []value) (value, error) {
 		}
 		sc.r.res.Output = append(sc.r.res.Output, strings.Join(s, " "))
 		return boolean(true), nil
+	}
+	if name == "stat" || name == "drops" {
+		return sc.counter(name, args)
 	}
 	if (name == "min" || name == "max") && len(args) == 1 {
 		args = args[0].list

@@ -1,6 +1,8 @@
 package script
 
 import (
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/shardstack/shardstack/stack"
@@ -72,4 +74,32 @@ func (r *runner) info() *stack.TCPInfo {
 		}
 	})
 	return i
+}
+
+// counter is stat("TCP.RetransSegs"), a counter of the stack by the names in
+// stack.Stats, and drops("tcp_paws"), how many packets were dropped for a reason.
+func (sc *scope) counter(name string, args []value) (value, error) {
+	if len(args) != 1 || args[0].kind != vStr {
+		return value{}, sc.fault("%s wants one name in quotes", name)
+	}
+	if sc.r.w == nil {
+		return integer(0), nil
+	}
+	st := sc.r.w.stack.Stats()
+	if name == "drops" {
+		for r := range stack.NumDropReasons {
+			if r.String() == args[0].s {
+				return integer(int64(st.Drops[r])), nil
+			}
+		}
+		return value{}, unsupported(sc.line, "the reason %q", args[0].s)
+	}
+	group, field, _ := strings.Cut(args[0].s, ".")
+	v := reflect.ValueOf(st).Elem().FieldByName(group)
+	if v.IsValid() && v.Kind() == reflect.Struct {
+		if v = v.FieldByName(field); v.IsValid() && v.Kind() == reflect.Uint64 {
+			return integer(int64(v.Uint())), nil
+		}
+	}
+	return value{}, unsupported(sc.line, "the counter %q", args[0].s)
 }

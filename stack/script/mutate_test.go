@@ -14,7 +14,10 @@ var mutations = []struct {
 	name string
 	do   func(e *Event) bool // false: does not apply
 }{
-	{"seq", func(e *Event) bool { e.Packet.Seq++; return e.Packet.Proto == protoTCP }},
+	{"seq", func(e *Event) bool { // that of a SYN only names the first number
+		e.Packet.Seq++
+		return e.Packet.Proto == protoTCP && e.Packet.Flags&flagSYN == 0
+	}},
 	{"flags", func(e *Event) bool { e.Packet.Flags ^= flagURG; return e.Packet.Proto == protoTCP }},
 	{"ack", func(e *Event) bool { e.Packet.Ack++; return e.Packet.Flags&flagACK != 0 }},
 	{"later", func(e *Event) bool {

@@ -36,7 +36,6 @@ type sock struct {
 	stream    *stream
 	corked    []byte
 	dgrams    []dgram
-	linger0   bool   // SO_LINGER: close() resets
 	sndLimit  int    // SO_SNDBUF; 0: the stack's
 	optText   string // the value of an option that is a string
 }

@@ -1,11 +1,6 @@
 package script
 
-import (
-	"fmt"
-	"time"
-
-	"github.com/shardstack/shardstack/stack"
-)
+import "fmt"
 
 // Numbers of the options that this file speaks of by name.
 const (
@@ -52,15 +47,15 @@ func init() {
 		"SO_OOBINLINE": {level: solSocket, num: 10, kept: true}, "SO_PRIORITY": {level: solSocket, num: 12, kept: true},
 		"SO_LINGER": {level: solSocket, num: soLinger, set: setLinger}, "SO_REUSEPORT": {level: solSocket, num: 15, kept: true},
 		"SO_RCVLOWAT": {level: solSocket, num: 18}, "SO_MARK": {level: solSocket, num: 36, kept: true},
-		"SO_MAX_PACING_RATE": {level: solSocket, num: 47},
+		"SO_MAX_PACING_RATE": {level: solSocket, num: 47, set: setPacing},
 		"SO_SNDBUFFORCE":     {level: solSocket, num: 32, set: setSndBuf}, "SO_RCVBUFFORCE": {level: solSocket, num: 33, set: setRcvBuf},
 
-		"TCP_NODELAY": {level: solTCP, num: tcpNoDelay, set: setNoDelay}, "TCP_MAXSEG": {level: solTCP, num: tcpMaxSeg, get: getMaxSeg},
+		"TCP_NODELAY": {level: solTCP, num: tcpNoDelay, set: setNoDelay}, "TCP_MAXSEG": {level: solTCP, num: tcpMaxSeg, set: setMaxSeg, get: getMaxSeg},
 		"TCP_CORK": {level: solTCP, num: tcpCork, set: setCork}, "TCP_KEEPIDLE": {level: solTCP, num: tcpKeepIdle, set: setKeepAlive},
 		"TCP_KEEPINTVL": {level: solTCP, num: tcpKeepIntvl, set: setKeepAlive}, "TCP_KEEPCNT": {level: solTCP, num: tcpKeepCnt, set: setKeepAlive},
-		"TCP_SYNCNT": {level: solTCP, num: 7}, "TCP_LINGER2": {level: solTCP, num: 8}, "TCP_DEFER_ACCEPT": {level: solTCP, num: 9},
-		"TCP_QUICKACK": {level: solTCP, num: 12}, "TCP_CONGESTION": {level: solTCP, num: 13},
-		"TCP_USER_TIMEOUT": {level: solTCP, num: tcpUserTimeout},
+		"TCP_SYNCNT": {level: solTCP, num: 7, set: setSynCount}, "TCP_LINGER2": {level: solTCP, num: 8}, "TCP_DEFER_ACCEPT": {level: solTCP, num: 9},
+		"TCP_QUICKACK": {level: solTCP, num: 12, set: setQuickAck}, "TCP_CONGESTION": {level: solTCP, num: 13, set: setCongestion},
+		"TCP_USER_TIMEOUT": {level: solTCP, num: tcpUserTimeout, set: setUserTimeout},
 		"TCP_FASTOPEN":     {level: solTCP, num: 23}, "TCP_FASTOPEN_CONNECT": {level: solTCP, num: 30},
 		"TCP_NOTSENT_LOWAT": {level: solTCP, num: 25}, "TCP_INQ": {level: solTCP, num: tcpInq, kept: true},
 
@@ -205,100 +200,4 @@ func callGetsockopt(r *runner, c *Call) (attempt, error) {
 		}
 		return got
 	}, nil
-}
-
-func setNoDelay(s *sock, v int64) errno {
-	if s.tcp != nil {
-		s.tcp.SetNoDelay(v != 0)
-	}
-	return errNone
-}
-
-func setCork(s *sock, v int64) errno {
-	s.opts[optKey{solTCP, tcpCork}] = v
-	if v == 0 {
-		s.uncork()
-	}
-	return errNone
-}
-
-// setKeepAlive sets keepalive up from all its options, of which one has changed.
-func setKeepAlive(s *sock, v int64) errno {
-	if v < 0 || v > 32767 {
-		return errINVAL
-	}
-	if s.tcp == nil || s.listen {
-		return errNone
-	}
-	if s.opts[optKey{solSocket, soKeep}] == 0 {
-		s.tcp.SetKeepAlive(nil)
-		return errNone
-	}
-	sec := func(opt int64) time.Duration { return time.Duration(s.opts[optKey{solTCP, opt}]) * time.Second }
-	s.tcp.SetKeepAlive(&stack.KeepAlive{Idle: sec(tcpKeepIdle), Interval: sec(tcpKeepIntvl),
-		Count: int(s.opts[optKey{solTCP, tcpKeepCnt}])})
-	return errNone
-}
-
-// setLinger keeps SO_LINGER for close(): 0 seconds make it a reset, -1 is off.
-func setLinger(s *sock, v int64) errno {
-	s.linger0 = v == 0
-	return errNone
-}
-
-// setSndBuf bounds what the socket takes, twice the value as in Linux.
-func setSndBuf(s *sock, v int64) errno {
-	s.sndLimit = int(min(max(2*v, 4608), maxBytes))
-	return errNone
-}
-
-func setTOS(s *sock, v int64) errno {
-	switch {
-	case v < 0 || v > 255:
-		return errINVAL
-	case s.tcp != nil:
-		s.tcp.SetTOS(uint8(v))
-	case s.udp != nil:
-		s.udp.SetTOS(uint8(v))
-	}
-	return errNone
-}
-
-func setTTL(s *sock, v int64) errno {
-	switch {
-	case v < 1 || v > 255:
-		return errINVAL
-	case s.tcp != nil:
-		s.tcp.SetTTL(uint8(v))
-	case s.udp != nil:
-		s.udp.SetTTL(uint8(v))
-	}
-	return errNone
-}
-
-func setBroadcast(s *sock, v int64) errno {
-	if s.udp != nil {
-		s.udp.SetBroadcast(v != 0)
-	}
-	return errNone
-}
-
-// getMaxSeg is TCP_MAXSEG: the payload of a full segment.
-func getMaxSeg(s *sock) int64 {
-	if s.tcp == nil {
-		return 536
-	}
-	return int64(s.tcp.MSS())
-}
-
-// getDoubled is SO_SNDBUF and SO_RCVBUF: Linux says twice what was set.
-func getDoubled(opt int64) func(*sock) int64 {
-	return func(s *sock) int64 { return 2 * s.opts[optKey{solSocket, opt}] }
-}
-
-func setRcvBuf(s *sock, v int64) errno {
-	if s.tcp == nil {
-		return errNone
-	}
-	return errnoOf(s.tcp.SetRecvBuf(int(min(max(2*v, 2304), 1<<30))))
 }

@@ -14,38 +14,41 @@ const errNone errno = 0
 
 // The errors that calls give.
 const (
-	errPERM         errno = 1
-	errINTR         errno = 4
-	errBADF         errno = 9
-	errAGAIN        errno = 11
-	errNOMEM        errno = 12
-	errFAULT        errno = 14
-	errINVAL        errno = 22
-	errPIPE         errno = 32
-	errNOTSOCK      errno = 88
-	errDESTADDRREQ  errno = 89
-	errMSGSIZE      errno = 90
-	errNOPROTOOPT   errno = 92
-	errOPNOTSUPP    errno = 95
-	errADDRINUSE    errno = 98
-	errADDRNOTAVAIL errno = 99
-	errNETUNREACH   errno = 101
-	errCONNABORTED  errno = 103
-	errCONNRESET    errno = 104
-	errNOBUFS       errno = 105
-	errISCONN       errno = 106
-	errNOTCONN      errno = 107
-	errTIMEDOUT     errno = 110
-	errCONNREFUSED  errno = 111
-	errHOSTUNREACH  errno = 113
-	errALREADY      errno = 114
-	errINPROGRESS   errno = 115
+	errPERM           errno = 1
+	errNOENT          errno = 2
+	errINTR           errno = 4
+	errBADF           errno = 9
+	errAGAIN          errno = 11
+	errNOMEM          errno = 12
+	errFAULT          errno = 14
+	errINVAL          errno = 22
+	errPIPE           errno = 32
+	errNOTSOCK        errno = 88
+	errDESTADDRREQ    errno = 89
+	errMSGSIZE        errno = 90
+	errNOPROTOOPT     errno = 92
+	errPROTONOSUPPORT errno = 93
+	errOPNOTSUPP      errno = 95
+	errAFNOSUPPORT    errno = 97
+	errADDRINUSE      errno = 98
+	errADDRNOTAVAIL   errno = 99
+	errNETUNREACH     errno = 101
+	errCONNABORTED    errno = 103
+	errCONNRESET      errno = 104
+	errNOBUFS         errno = 105
+	errISCONN         errno = 106
+	errNOTCONN        errno = 107
+	errTIMEDOUT       errno = 110
+	errCONNREFUSED    errno = 111
+	errHOSTUNREACH    errno = 113
+	errALREADY        errno = 114
+	errINPROGRESS     errno = 115
 )
 
 var errnoNames = map[errno]string{
-	errPERM: "EPERM", errINTR: "EINTR", errBADF: "EBADF", errAGAIN: "EAGAIN", errNOMEM: "ENOMEM", errFAULT: "EFAULT",
+	errPERM: "EPERM", errNOENT: "ENOENT", errINTR: "EINTR", errBADF: "EBADF", errAGAIN: "EAGAIN", errNOMEM: "ENOMEM", errFAULT: "EFAULT",
 	errINVAL: "EINVAL", errPIPE: "EPIPE", errNOTSOCK: "ENOTSOCK", errDESTADDRREQ: "EDESTADDRREQ",
-	errMSGSIZE: "EMSGSIZE", errNOPROTOOPT: "ENOPROTOOPT", errOPNOTSUPP: "EOPNOTSUPP", errADDRINUSE: "EADDRINUSE",
+	errMSGSIZE: "EMSGSIZE", errNOPROTOOPT: "ENOPROTOOPT", errOPNOTSUPP: "EOPNOTSUPP", errPROTONOSUPPORT: "EPROTONOSUPPORT", errAFNOSUPPORT: "EAFNOSUPPORT", errADDRINUSE: "EADDRINUSE",
 	errADDRNOTAVAIL: "EADDRNOTAVAIL", errNETUNREACH: "ENETUNREACH", errCONNABORTED: "ECONNABORTED",
 	errCONNRESET: "ECONNRESET", errNOBUFS: "ENOBUFS", errISCONN: "EISCONN", errNOTCONN: "ENOTCONN",
 	errTIMEDOUT: "ETIMEDOUT", errCONNREFUSED: "ECONNREFUSED", errHOSTUNREACH: "EHOSTUNREACH",

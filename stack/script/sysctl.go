@@ -249,6 +249,9 @@ func (r *runner) sysctl(line int, name, value string) error {
 	name = strings.ReplaceAll(strings.TrimPrefix(name, "/proc/sys/"), "/", ".")
 	short := name[strings.LastIndexByte(name, '.')+1:]
 	set, known := sysctls[short]
+	if strings.HasPrefix(name, "shardstack.") {
+		set, known = knobs[short]
+	}
 	if !known {
 		r.warn(line, "sysctl %s has no equal here", name)
 		return nil
@@ -303,6 +306,7 @@ func (r *runner) packetdrillDefaults(line int) error {
 		"tcp_rmem=4096 540000 15728640", "tcp_wmem=4096 262144 4194304", "tcp_timestamps=1", "tcp_syn_retries=5",
 		"tcp_synack_retries=5", "tcp_sack=1", "tcp_congestion_control=cubic", "tcp_slow_start_after_idle=0", "tcp_ecn=0",
 		"tcp_fastopen=0x70403",
+		"shardstack.quick_acks=16", // Linux acknowledges the first segments at once
 	} {
 		name, value, _ := strings.Cut(a, "=")
 		if err := r.sysctl(line, name, value); err != nil {

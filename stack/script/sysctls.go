@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -21,6 +22,21 @@ var sysctls = map[string]sysctlFunc{
 		n, err := middle(v)
 		c.TCP.SendBuf = n
 		return "", err
+	},
+	"tcp_sack":                onOff(func(c *stack.Config, on bool) { c.TCP.NoSACK = !on }),
+	"tcp_tw_reuse":            onOff(func(c *stack.Config, on bool) { c.TCP.TimeWaitReuse = on }),
+	"tcp_max_syn_backlog":     count(func(c *stack.Config) *int { return &c.TCP.SynQueue }),
+	"tcp_challenge_ack_limit": count(func(c *stack.Config) *int { return &c.TCP.ChallengeAcks }),
+	"tcp_syncookies": number(func(c *stack.Config, n int64) string {
+		c.TCP.SynCookies = map[int64]stack.SynCookies{0: stack.CookiesNever, 2: stack.CookiesAlways}[n]
+		return ""
+	}),
+	"tcp_congestion_control": func(c *stack.Config, v []string) (string, error) {
+		if len(v) != 1 {
+			return "", errors.New("want one name")
+		}
+		c.TCP.Congestion = v[0]
+		return "", nil
 	},
 	"tcp_syn_retries":      count(func(c *stack.Config) *int { return &c.TCP.SYNRetries }),
 	"tcp_synack_retries":   count(func(c *stack.Config) *int { return &c.TCP.SYNRetries }),
@@ -46,7 +62,30 @@ var sysctls = map[string]sysctlFunc{
 	// behaviour for.
 	"tcp_fack": nil, "tcp_no_metrics_save": nil, "tcp_low_latency": nil, "tcp_tso_win_divisor": nil,
 	"tcp_min_tso_segs": nil, "tcp_autocorking": nil, "tcp_moderate_rcvbuf": nil,
-	"tcp_tw_reuse": nil, "tcp_max_syn_backlog": nil, "somaxconn": nil,
+	"somaxconn": nil, "tcp_dsack": nil,
+}
+
+// knobs are the parts of the configuration that Linux has no sysctl for, as
+// shardstack.NAME.
+var knobs = map[string]sysctlFunc{
+	"recv_buf":            count(func(c *stack.Config) *int { return &c.TCP.RecvBuf }),
+	"send_buf":            count(func(c *stack.Config) *int { return &c.TCP.SendBuf }),
+	"mss":                 count(func(c *stack.Config) *int { return &c.TCP.MSS }),
+	"initial_window":      count(func(c *stack.Config) *int { return &c.TCP.InitialWindow }),
+	"no_delay":            onOff(func(c *stack.Config, on bool) { c.TCP.NoDelay = on }),
+	"delayed_ack_ms":      duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.DelayedAck }),
+	"ack_every":           count(func(c *stack.Config) *int { return &c.TCP.AckEvery }),
+	"quick_acks":          count(func(c *stack.Config) *int { return &c.TCP.QuickAcks }),
+	"min_rto_ms":          duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.MinRTO }),
+	"max_rto_ms":          duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.MaxRTO }),
+	"initial_rto_ms":      duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.InitialRTO }),
+	"time_wait_ms":        duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.TimeWait }),
+	"user_timeout_ms":     duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.UserTimeout }),
+	"user_timeout_option": onOff(func(c *stack.Config, on bool) { c.TCP.UserTimeoutOption = on }),
+	"max_out_of_order":    count(func(c *stack.Config) *int { return &c.TCP.MaxOutOfOrder }),
+	"max_conns":           count(func(c *stack.Config) *int { return &c.TCP.MaxConns }),
+	"reset_rate":          count(func(c *stack.Config) *int { return &c.TCP.ResetRate }),
+	"dscp":                number(func(c *stack.Config, n int64) string { c.TCP.DSCP = uint8(n); return "" }),
 }
 
 // middle is the default of three numbers (least, default, most), or the only

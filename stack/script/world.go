@@ -264,6 +264,10 @@ func (r *runner) inject(k *Packet) error {
 	if err := p.Take(b); err != nil {
 		return mismatch(k.Line, "%v", err)
 	}
+	if mss := r.cfg.mtu - 40; k.Proto == protoTCP && k.Len > mss { // as a port joins segments
+		p.Flags |= pbuf.RxLRO
+		p.SegSize = uint16(mss)
+	}
 	r.w.idle = false
 	r.w.stack.Input(r.w.nif, r.now, []*pbuf.Pbuf{p})
 	return nil
