@@ -20,18 +20,32 @@ func taken(t *Totals) uint64 {
 // BenchmarkBulk sends to a server that discards; an operation is a kilobyte
 // that the server has taken.
 func BenchmarkBulk(b *testing.B) {
-	forConns(b, []int{1, 16, 1000}, func(b *testing.B, conns int) {
-		o := options(b, conns)
-		if conns == 1 {
-			// One connection can't use two pairs: both ends on a core, or with
-			// -layout split each on its own.
-			o.Cores = o.Cores.First(1 + int(o.Layout))
-		}
-		o.Client = func(s *stack.Stack, n int) load.Client {
-			return load.NewBulk(s, load.Config{To: target(load.PortDiscard), Conns: n})
-		}
-		measure(b, o, unit{func(t *Totals) uint64 { return taken(t) / 1000 }, "kB/s", 1e5})
-	})
+	forConns(b, []int{1, 16, 1000}, func(b *testing.B, conns int) { benchBulk(b, conns, OffloadNone) })
+}
+
+func benchBulk(b *testing.B, conns int, by Offload) {
+	o := options(b, conns)
+	o.Offload = by
+	Tune(&o)
+	if conns == 1 {
+		// One connection can't use two pairs: both ends on a core, or with
+		// -layout split each on its own.
+		o.Cores = o.Cores.First(1 + int(o.Layout))
+	}
+	o.Client = func(s *stack.Stack, n int) load.Client {
+		return load.NewBulk(s, load.Config{To: target(load.PortDiscard), Conns: n})
+	}
+	measure(b, o, unit{func(t *Totals) uint64 { return taken(t) / 1000 }, "kB/s", 1e5})
+}
+
+// BenchmarkBulkOffload is BenchmarkBulk with segments of up to 64 KiB: cut and
+// joined in software, at an MTU of 1500 on the wire (soft), or by the port (port).
+func BenchmarkBulkOffload(b *testing.B) {
+	for _, by := range []Offload{OffloadSoft, OffloadPort} {
+		b.Run(map[Offload]string{OffloadSoft: "soft", OffloadPort: "port"}[by], func(b *testing.B) {
+			forConns(b, []int{1, 16, 1000}, func(b *testing.B, conns int) { benchBulk(b, conns, by) })
+		})
+	}
 }
 
 // BenchmarkRR is 64-byte request-response; an operation is a transaction. At

@@ -24,6 +24,8 @@
 // # Benchmarks
 //
 //	Bulk      sending, 1, 16, 1,000 connections; an operation is a kilobyte
+//	BulkOffload   the same with segments of up to 64 KiB, cut and joined in
+//	          software or by the wire
 //	RR        64 bytes there and back, 1 to 100,000 connections
 //	CPS       connect, 64 bytes each way, close
 //	HTTP      requests on kept connections

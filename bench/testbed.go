@@ -13,6 +13,7 @@ import (
 	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/bench/load"
 	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/port/mem"
@@ -34,6 +35,28 @@ const (
 	Split
 )
 
+// Offload says who cuts and joins segments on the in-memory wire, and who sums.
+type Offload int
+
+const (
+	// OffloadNone: nobody; every packet fits the MTU as TCP made it, and both
+	// ends sum in software.
+	OffloadNone Offload = iota
+	// OffloadSoft: package offload, before the wire and behind it, and it sums.
+	OffloadSoft
+	// OffloadPort: the wire, as cards do; between two ends that both can, packets
+	// stay whole and are not summed.
+	OffloadPort
+)
+
+// caps are those of the wire's ends.
+func (o Offload) caps() offload.Caps {
+	if o == OffloadPort {
+		return offload.TxCsum | offload.RxCsum | offload.TSO | offload.USO | offload.LRO | offload.UDPLRO
+	}
+	return 0
+}
+
 // Addresses of the two ends of every wire.
 var (
 	clientNet = netip.MustParsePrefix("198.18.0.1/15")
@@ -46,6 +69,8 @@ type Options struct {
 	Layout Layout
 	Conns  int // in all; sizes pools and rings
 	MTU    int // default 1500
+	// Offload of the in-memory wire. A real port does what it can.
+	Offload Offload
 	// Backlog of each listener of a server shard. Default 65536.
 	Backlog int
 	Stack   stack.Config
@@ -169,9 +194,10 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	if tb.opt.Layout == Split {
 		depth = 2048
 	}
+	caps := tb.opt.Offload.caps()
 	a, b, err := mem.New(mem.Config{Pause: true,
-		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
-		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth},
+		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
+		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
 	})
 	if err != nil {
 		return nil, nil, err
@@ -181,6 +207,15 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 		n := conns(0)
 		x.Pool = pbuf.Config{Small: 32768 + 4*n, Buffers: 16384 + min(n*64, 1<<16), Jumbo: 8}
 		x.Stack = tb.opt.Stack
+		switch tb.opt.Offload {
+		case OffloadNone:
+			x.GRO, x.Stack.TCP.GSO = shard.GRONever, stack.GSONever
+		case OffloadSoft:
+			x.GRO, x.Stack.TCP.GSO = shard.GROAlways, stack.GSOAlways
+		}
+		if tb.opt.Offload != OffloadNone {
+			x.Pool.Jumbo = 64 + 8*min(n, 256)
+		}
 		x.Idle = shard.Spin
 		x.KeepProcs = true
 	}

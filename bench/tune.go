@@ -15,5 +15,11 @@ func Tune(o *Options) {
 		// Nothing is far away: what is in flight on a core had better stay in its
 		// second-level cache.
 		t.SendBuf, t.RecvBuf = 64<<10, 64<<10
+		switch o.Offload {
+		case OffloadSoft: // data and the frames made of it
+			t.SendBuf, t.RecvBuf = 32<<10, 32<<10
+		case OffloadPort: // several segments of 64 KiB
+			t.SendBuf, t.RecvBuf = 256<<10, 256<<10
+		}
 	}
 }

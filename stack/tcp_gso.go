@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"fmt"
+
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
@@ -31,6 +33,26 @@ const (
 	// to be spread in time, or compared with those of another stack.
 	GSONever
 )
+
+var gsoNames = [...]string{"auto", "always", "never"}
+
+// String is "auto", "always" or "never".
+func (m GSOMode) String() string {
+	if int(m) < len(gsoNames) {
+		return gsoNames[m]
+	}
+	return "invalid"
+}
+
+// ParseGSOMode reads what String prints; ErrVal for anything else.
+func ParseGSOMode(s string) (GSOMode, error) {
+	for i, name := range gsoNames {
+		if s == name {
+			return GSOMode(i), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: GSO mode %q is not auto, always or never", ErrVal, s)
+}
 
 const (
 	// maxBig is the most data in a segment: an IP packet less the longest headers.

@@ -27,6 +27,7 @@ var (
 	stacks = []string{report.GVisor, report.Linux, report.LwIP, report.SelfOne, report.Self}
 	large  = []string{report.GVisor, report.Linux, report.Self}
 	rings  = []string{report.RteRing, report.Self}
+	own    = []string{report.SelfOne, report.Self}
 )
 
 // aCase is a row of the table.
@@ -48,6 +49,9 @@ func cases() (cs []aCase) {
 		for _, n := range []int{1, 16, 1000} {
 			add("bulk", work.Spec{Work: work.Bulk, Conns: n, Offload: offload}, stacks)
 		}
+	}
+	for _, n := range []int{1, 16, 1000} {
+		add("bulk-gso", work.Spec{Work: work.BulkGSO, Conns: n}, own)
 	}
 	for _, n := range []int{1, 64, 1000, 10000, 100000} {
 		add("rr", work.Spec{Work: work.RR, Conns: n, Size: 64}, stacks)

@@ -121,6 +121,7 @@ func groupConfig(c *command, o *options, cores affinity.Set, far bool) shard.Con
 	}
 	size := sizing(c, o, cores.Len())
 	cfg.Pool, cfg.Stack.TCP = size.pool, size.tcp
+	cfg.GRO, cfg.Stack.TCP.GSO = shard.GROPolicy(o.gro), stack.GSOMode(o.gso)
 	cfg.Stack.TCP.TimeWait = o.timeWait
 	if o.timeWait == 0 {
 		cfg.Stack.TCP.TimeWait = -1 // none; a zero there is the stack's default

@@ -14,7 +14,8 @@ import (
 )
 
 // stackUses are the offloads that the stack asks for, of whoever does them.
-const stackUses = offload.TxCsum | offload.RxCsum | offload.MultiSeg | offload.RSSHash
+const stackUses = offload.TxCsum | offload.RxCsum | offload.MultiSeg | offload.RSSHash |
+	offload.TSO | offload.USO | offload.LRO | offload.UDPLRO
 
 // stackDoes are those that the stack does itself where the port doesn't: it
 // hashes flows, writes and reads VLAN tags, and takes the time of a burst for
@@ -32,8 +33,6 @@ const (
 // doneBy tells who does offload c on a port that has have.
 func doneBy(c, have offload.Caps) string {
 	switch {
-	case c == offload.LRO && have.Has(c):
-		return byPort // nobody asks for it: the packets come joined
 	case !stackUses.Has(c):
 		return notUsed
 	case have.Has(c):

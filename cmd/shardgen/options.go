@@ -29,6 +29,8 @@ type options struct {
 	queues     int
 	mtu        int
 	noOffload  bool
+	gso        gsoValue
+	gro        groValue
 
 	// Load.
 	to       string
@@ -146,6 +148,8 @@ func (o *options) portFlags(f *pflag.FlagSet, c *command) {
 	f.StringVar(&o.port, "port", c.defaults.device, "mem: an in-memory wire with a server of our own at its other end; tap:NAME: a TAP device, made if need be")
 	f.Var(&o.addrs, "addr", "address of the stack, with its prefix length; may be given several times (default "+secondAddr.String()+" with mem, "+firstAddr.String()+" with tap)")
 	f.Var(&o.kernelAddr, "kernel-addr", "address of the kernel's end of a TAP device (default "+secondAddr.String()+" if --addr is not given either)")
+	f.Var(&o.gso, "gso", "TCP segments of up to 64 KiB: auto (if the port cuts them), always (cut in software else), never")
+	f.Var(&o.gro, "gro", "join arriving segments in software where the port doesn't: auto (while it pays), always, never")
 	f.Var(&o.gateway, "gateway", "where to send what is not on the network of an --addr")
 	f.StringVar(&o.netns, "netns", "", "network namespace of the TAP device, as ip netns knows it")
 	f.IntVar(&o.queues, "queues", 0, "queues of the port (default one a shard)")

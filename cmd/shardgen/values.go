@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/shardstack/shardstack/shard"
+	"github.com/shardstack/shardstack/stack"
 )
 
 // The values of flags that package pflag has no type for.
@@ -177,3 +178,27 @@ func (v *seedValue) String() string {
 }
 
 func (v *seedValue) Type() string { return "number" }
+
+// gsoValue and groValue say who works on big segments.
+type (
+	gsoValue stack.GSOMode
+	groValue shard.GROPolicy
+)
+
+func (v *gsoValue) Set(text string) error {
+	m, err := stack.ParseGSOMode(text)
+	*v = gsoValue(m)
+	return err
+}
+
+func (v *gsoValue) String() string { return stack.GSOMode(*v).String() }
+func (v *gsoValue) Type() string   { return "mode" }
+
+func (v *groValue) Set(text string) error {
+	p, err := shard.ParseGROPolicy(text)
+	*v = groValue(p)
+	return err
+}
+
+func (v *groValue) String() string { return shard.GROPolicy(*v).String() }
+func (v *groValue) Type() string   { return "mode" }

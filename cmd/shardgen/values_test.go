@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shardstack/shardstack/affinity"
+	"github.com/shardstack/shardstack/shard"
+	"github.com/shardstack/shardstack/stack"
 )
 
 func TestBytesAreScaledBy1024(t *testing.T) {
@@ -93,4 +95,22 @@ func TestSeedDecidesBothEnds(t *testing.T) {
 	require.Equal(t, a.Stack.Seed, groupConfig(c, &o, set, false).Stack.Seed)
 	o.seed.n++
 	require.NotEqual(t, a.Stack.Seed, groupConfig(c, &o, set, false).Stack.Seed)
+}
+
+func TestOffloadModes(t *testing.T) {
+	var gso gsoValue
+	var gro groValue
+	for _, mode := range []string{"auto", "always", "never"} {
+		require.NoError(t, gso.Set(mode))
+		require.NoError(t, gro.Set(mode))
+		require.Equal(t, mode, gso.String())
+		require.Equal(t, mode, gro.String())
+	}
+	require.Error(t, gso.Set("sometimes"))
+	require.Error(t, gro.Set("sometimes"))
+	c := findCommand("bulk")
+	o := options{conns: 1, size: 1, gso: gsoValue(stack.GSOAlways), gro: groValue(shard.GRONever)}
+	cfg := groupConfig(c, &o, affinity.Set{}, false)
+	require.Equal(t, stack.GSOAlways, cfg.Stack.TCP.GSO)
+	require.Equal(t, shard.GRONever, cfg.GRO)
 }

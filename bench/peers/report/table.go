@@ -67,7 +67,7 @@ func (r *Row) Ratio(system, peer string) (float64, bool) {
 // Label names the row.
 func (r *Row) Label() string {
 	s := r.Work
-	if r.Work == "bulk" || r.Work == "net-bulk" {
+	if r.Work == "bulk" || r.Work == "bulk-gso" || r.Work == "net-bulk" {
 		if r.Offload {
 			s += ", offload"
 		} else {

@@ -18,9 +18,6 @@ const portsEach = 16384
 
 // Run does one trial on all of s.Cores.
 func Run(s *work.Spec) (float64, error) {
-	if s.Offload {
-		return 0, work.NA("the stack doesn't ask for segmentation offload yet")
-	}
 	work.QuietGC()
 	switch s.Work {
 	case work.Ring:
@@ -30,7 +27,7 @@ func Run(s *work.Spec) (float64, error) {
 	case work.NetRR, work.NetBulk:
 		return overNet(s)
 	}
-	if s.Work == work.Bulk && s.Conns == 1 && len(s.Cores) > 1 {
+	if s.Bulk() && s.Conns == 1 && len(s.Cores) > 1 {
 		return bulkOne(s)
 	}
 	return onTestbed(s, bench.Pairs)
@@ -61,7 +58,7 @@ func RunOne(s *work.Spec) (float64, error) {
 	one := *s
 	one.Cores = s.Cores[:1]
 	switch s.Work {
-	case work.Bulk, work.RR, work.CPS, work.UDP:
+	case work.Bulk, work.BulkGSO, work.RR, work.CPS, work.UDP:
 		return Run(&one)
 	}
 	return 0, work.NA("the same as with all cores, or needs them")
@@ -77,7 +74,13 @@ func options(s *work.Spec, layout bench.Layout) (bench.Options, error) {
 			return o, err
 		}
 	}
-	if layout == bench.Pairs && s.Conns == 1 && (s.Work == work.Bulk || s.Work == work.RR) {
+	switch {
+	case s.Offload:
+		o.Offload = bench.OffloadPort
+	case s.Work == work.BulkGSO:
+		o.Offload = bench.OffloadSoft
+	}
+	if layout == bench.Pairs && s.Conns == 1 && (s.Bulk() || s.Work == work.RR) {
 		o.Cores = o.Cores.First(1)
 	}
 	bench.Tune(&o)
@@ -102,7 +105,7 @@ func client(s *work.Spec) func(*stack.Stack, int) load.Client {
 	return func(st *stack.Stack, n int) load.Client {
 		c := load.Config{To: server(load.PortEcho), Conns: n, Size: s.Size, From: from(n)}
 		switch s.Work {
-		case work.Bulk:
+		case work.Bulk, work.BulkGSO:
 			c.To, c.Size = server(load.PortDiscard), 0
 			return load.NewBulk(st, c)
 		case work.CPS:
@@ -144,7 +147,7 @@ func onTestbed(s *work.Spec, layout bench.Layout) (rate float64, err error) {
 	}
 	begun := tb.Totals()
 	rate, err = s.Rate(func() uint64 { return done(s, tb.Totals()) - done(s, begun) })
-	if s.Work == work.Bulk {
+	if s.Bulk() {
 		rate *= 8 / 1e9
 	}
 	end := tb.Totals()
@@ -157,7 +160,7 @@ func onTestbed(s *work.Spec, layout bench.Layout) (rate float64, err error) {
 // done is what a work counts.
 func done(s *work.Spec, t bench.Totals) uint64 {
 	switch s.Work {
-	case work.Bulk:
+	case work.Bulk, work.BulkGSO:
 		return t.Server.BytesIn
 	case work.UDP:
 		return t.Server.PacketsIn

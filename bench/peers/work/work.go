@@ -11,6 +11,7 @@ import (
 // Works. The unit of each is in Spec.Unit.
 const (
 	Bulk    = "bulk"     // one way, as fast as it goes; counted where it is read
+	BulkGSO = "bulk-gso" // Bulk with segments of up to 64 KiB, cut and joined in software
 	RR      = "rr"       // Size bytes there, Size bytes back, one at a time a connection
 	CPS     = "cps"      // connect, Size bytes each way, close in both directions
 	UDP     = "udp"      // datagrams of Size bytes one way; counted where they arrive
@@ -35,7 +36,7 @@ type Spec struct {
 // Unit names what the result counts.
 func (s *Spec) Unit() string {
 	switch s.Work {
-	case Bulk, NetBulk:
+	case Bulk, BulkGSO, NetBulk:
 		return "Gbit/s"
 	case RR, NetRR:
 		return "transactions/s"
@@ -48,6 +49,9 @@ func (s *Spec) Unit() string {
 	}
 	return "ns/pointer"
 }
+
+// Bulk tells whether it is bulk data over the stack's own interface.
+func (s *Spec) Bulk() bool { return s.Work == Bulk || s.Work == BulkGSO }
 
 // Lower tells whether a lower figure is the better one.
 func (s *Spec) Lower() bool { return s.Work == Idle || s.Work == Ring }
