@@ -411,3 +411,23 @@ func TestLeakIsReported(t *testing.T) {
 	require.ErrorIs(t, n.Close(), pbuf.ErrLeak)
 	p.Free()
 }
+
+// TestIPv6: addresses of both families, neighbours found through a switch.
+func TestIPv6(t *testing.T) {
+	n := newNet(t, 1)
+	s := n.AddSwitch("s")
+	var hosts []*Host
+	for _, a := range []string{"2001:db8::1/64", "2001:db8::2/64"} {
+		h, err := n.AddHost(HostConfig{})
+		require.NoError(t, err)
+		_, err = n.Connect(LinkConfig{A: end(h, a), B: End{Node: s}, AB: netem.Config{Delay: ms, Loss: 0.01}})
+		require.NoError(t, err)
+		hosts = append(hosts, h)
+	}
+	n.Run(5 * time.Second) // duplicate address detection
+	f, err := n.AddFlow(FlowConfig{From: hosts[0], To: hosts[1], Port: 80, Bytes: 100_000})
+	require.NoError(t, err)
+	require.True(t, n.Until(time.Minute, f.Ended))
+	require.NoError(t, f.Err())
+	require.Equal(t, uint64(100_000), f.Received())
+}
