@@ -110,7 +110,9 @@ func TestOffloadModes(t *testing.T) {
 	require.Error(t, gro.Set("sometimes"))
 	c := findCommand("bulk")
 	o := options{conns: 1, size: 1, gso: gsoValue(stack.GSOAlways), gro: groValue(shard.GRONever)}
-	cfg := groupConfig(c, &o, affinity.Set{}, false)
+	set, err := affinity.Of(0)
+	require.NoError(t, err)
+	cfg := groupConfig(c, &o, set, false)
 	require.Equal(t, stack.GSOAlways, cfg.Stack.TCP.GSO)
 	require.Equal(t, shard.GRONever, cfg.GRO)
 }
