@@ -93,8 +93,12 @@ type TCPConfig struct {
 	MSS int
 	// Congestion names the congestion control of new connections: "cubic"
 	// (RFC 9438 with HyStart++, RFC 9406; the default), "reno" (RFC 5681,
-	// 6582) or "bbr" (version 3, draft-ietf-ccwg-bbr, which is paced).
+	// 6582), "bbr" (version 3, draft-ietf-ccwg-bbr, which is paced) or "dctcp"
+	// (RFC 8257, which asks for ECN).
 	Congestion string
+	// ECN says whether connections use explicit congestion notification
+	// (RFC 3168). Default: if the peer asks for it.
+	ECN ECNMode
 	// InitialWindow in segments. Default 10 (RFC 6928).
 	InitialWindow int
 	// NoTimestamps, NoWindowScale leave out the RFC 7323 options.
@@ -262,6 +266,8 @@ func (c *Config) Validate() error {
 		return bad("TCP.SendBuf %d outside 536 … 1 GiB", t.SendBuf)
 	case t.MSS != 0 && (t.MSS < 88 || t.MSS > 65495):
 		return bad("TCP.MSS %d outside 88 … 65495", t.MSS)
+	case t.ECN >= numECNModes:
+		return bad("TCP.ECN %d is unknown", t.ECN)
 	case !known:
 		return bad("TCP.Congestion %q is unknown", t.Congestion)
 	case t.InitialWindow < 1 || t.InitialWindow > 1000:

@@ -79,6 +79,7 @@ type outSeg struct {
 	n        int
 	port     uint16
 	opts     header.TCPOptions
+	tos      int
 	raw      []byte
 }
 
@@ -134,7 +135,7 @@ func (sc *script) output(ps []*pbuf.Pbuf) int {
 		require.Zero(sc.t, fault, "TCP out: %v", fault)
 		sum := header.PseudoHeader(ip.Src(), ip.Dst(), header.ProtoTCP, uint32(len(b)))
 		require.Equal(sc.t, uint16(0xffff), header.Checksum(b, sum), "TCP checksum")
-		o := outSeg{flags: h.Flags(), seq: h.Seq(), ack: h.Ack(), win: int(h.Window()), n: len(b) - n, port: h.DstPort(), raw: b}
+		o := outSeg{flags: h.Flags(), seq: h.Seq(), ack: h.Ack(), win: int(h.Window()), n: len(b) - n, port: h.DstPort(), tos: int(ip.TOS()), raw: b}
 		require.Zero(sc.t, header.ParseTCPOptions(b[header.TCPLen:n], &o.opts))
 		sc.lport = h.SrcPort()
 		if o.flags&header.TCPSyn != 0 {
@@ -410,7 +411,7 @@ func (sc *script) in(args []string) {
 	(*header.Ethernet)(b).Encode(scriptMAC, scriptPeer, header.EtherTypeIPv4)
 	l4 := b[header.EthernetLen+header.IPv4Len:]
 	src, dst := header.FromNetip(peerIP), header.FromNetip(userIP)
-	(*header.IPv4)(b[header.EthernetLen:]).Encode(&header.IPv4Fields{TotalLen: uint16(len(b) - header.EthernetLen), TTL: 64,
+	(*header.IPv4)(b[header.EthernetLen:]).Encode(&header.IPv4Fields{TotalLen: uint16(len(b) - header.EthernetLen), TTL: 64, TOS: uint8(number(kv["tos"], 0)),
 		Protocol: header.ProtoTCP, Src: src, Dst: dst})
 	h := (*header.TCP)(l4)
 	h.Encode(&f)
@@ -469,6 +470,8 @@ func (sc *script) expect(args []string) {
 			ok = ok && !o.opts.HasTS
 		case "port":
 			ok = ok && int(o.port) == n
+		case "tos":
+			ok = ok && o.tos == n
 		default:
 			sc.fail("unknown field %s", k)
 		}
@@ -487,7 +490,7 @@ func (sc *script) format(o *outSeg) string {
 	for _, b := range o.opts.SACK[:o.opts.NSACK] {
 		sack += fmt.Sprintf(" %d-%d", int32(b.Left.Sub(peer)), int32(b.Right.Sub(peer)))
 	}
-	return fmt.Sprintf("%v %d len=%d ack=%d win=%d mss=%d ws=%d ts=%v:%d port=%d sack=%s", o.flags, int32(o.seq.Sub(sc.iss[o.port])), o.n,
+	return fmt.Sprintf("%v %d tos=%d len=%d ack=%d win=%d mss=%d ws=%d ts=%v:%d port=%d sack=%s", o.flags, int32(o.seq.Sub(sc.iss[o.port])), o.tos, o.n,
 		int32(o.ack.Sub(peer)), o.win, o.opts.MSS, o.opts.WScale, o.opts.HasTS, o.opts.TSEcr, o.port, sack)
 }
 

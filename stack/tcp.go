@@ -87,6 +87,7 @@ const (
 	tfOwnCC                           // cold.own has a congestion controller or a pacing rate
 	tfBig                             // segments longer than the MSS are queued and sent
 	tfSack                            // RFC 2018 selective acknowledgements agreed on
+	tfECN                             // RFC 3168 agreed on, or asked for
 	tfSackOut                         // cold.sack: there may be blocks to tell the peer
 )
 
@@ -176,6 +177,8 @@ type tcpCold struct {
 	pollAt    int64
 	refusedAt int64  // when refused data is offered again
 	own       *ownCC // with tfOwnCC
+	ecn       ecnBits
+	ecnSeq    header.Seq // with ecnReduced
 	ext       []any
 	keep      KeepAlive
 	keepSent  int

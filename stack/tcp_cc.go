@@ -26,6 +26,7 @@ type AckSample struct {
 	FlightBefore uint32     // bytes in flight before: sent, neither delivered nor lost
 	Flight       uint32     // and after this acknowledgement
 	Recovery     bool       // fast recovery was under way when it came
+	Reduced      bool       // CongestionECN has reduced the window less than a round trip ago
 	AfterTimeout bool       // what a timeout has sent again was being acknowledged
 	CwndLimited  bool       // with CongestionTraits.Rate: the window has held data back within a round trip
 	// MarkAppLimited is for the controller to set: rate samples of what is sent
@@ -70,6 +71,8 @@ type CongestionTraits struct {
 	OwnsRecovery bool
 	// Rate: AckSample.Rate is wanted.
 	Rate bool
+	// PreciseECN: connections ask for ECN, and echo each mark (RFC 8257 3.2).
+	PreciseECN bool
 }
 
 // CongestionControl decides how much may be in flight. The stack calls it on
@@ -118,7 +121,7 @@ func (t *TCP) ackSample() *AckSample {
 // ccAck tells the controller of an acknowledgement of something new.
 func (t *TCP) ccAck(a *AckSample) {
 	c := &t.cc
-	if c.state|uint32(t.flags&tfOwnCC) == 0 && !a.Recovery { // nearly all connections
+	if c.state|uint32(t.flags&(tfOwnCC|tfECN)) == 0 && !a.Recovery { // nearly all connections
 		if a.FlightSize < c.Cwnd/2 {
 			return
 		}
@@ -134,8 +137,9 @@ func (t *TCP) ccAck(a *AckSample) {
 // needs one now.
 func (t *TCP) ccAckSlow(a *AckSample) {
 	a.Una, a.Nxt, a.SRTT = t.sndUna, t.sndMax, int64(t.rtt.srtt8)*125
-	if t.flags&tfOwnCC != 0 && t.ownAck(a) || a.Recovery {
-		return // else the sender sets the window in recovery
+	a.Reduced = t.flags&tfECN != 0 && t.ecnAck(a)
+	if t.flags&tfOwnCC != 0 && t.ownAck(a) || a.Recovery || a.Reduced {
+		return // in recovery the sender sets the window
 	}
 	c, st := &t.cc, t.ccState()
 	used := st.use.ack(c, a)
@@ -162,7 +166,8 @@ func (t *TCP) ccEvent(e CongestionEvent, a *AckSample) {
 	if t.state < StateEstablished { // no state for those who may never come
 		return
 	}
-	if t.flags&tfOwnCC != 0 && t.ownEvent(e, a) {
+	fresh := t.flags&tfECN == 0 || t.ecnEvent(e)
+	if t.flags&tfOwnCC != 0 && t.ownEvent(e, a) || !fresh {
 		return
 	}
 	if t.ccKind == ccReno {

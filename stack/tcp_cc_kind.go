@@ -10,10 +10,11 @@ const (
 	ccCubic ccKind = iota
 	ccReno
 	ccBBR
+	ccDCTCP
 	numCCKinds
 )
 
-var ccNames = [numCCKinds]string{ccCubic: "cubic", ccReno: "reno", ccBBR: "bbr"}
+var ccNames = [numCCKinds]string{ccCubic: "cubic", ccReno: "reno", ccBBR: "bbr", ccDCTCP: "dctcp"}
 
 // kindL is the largest step of slow start, in segments (RFC 3465 2.2, RFC 9406
 // 4.3).
@@ -21,7 +22,8 @@ var kindL = [numCCKinds]uint32{ccCubic: hystartL, ccReno: renoL}
 
 // ccMakers make what is called through the interface.
 var ccMakers = [numCCKinds]func(s *Stack) CongestionControl{
-	ccBBR: func(s *Stack) CongestionControl { return &bbr{rng: &s.rng} },
+	ccBBR:   func(s *Stack) CongestionControl { return &bbr{rng: &s.rng} },
+	ccDCTCP: func(*Stack) CongestionControl { return new(dctcp) },
 }
 
 // ccKindOf finds a controller by name; the empty one is the default.
@@ -100,6 +102,9 @@ func (t *TCP) attach(ctl CongestionControl) {
 	for p := t.sndq.Head(); p != nil; p = p.QNext() {
 		seg(p).rate = segRate{} // of an earlier sampler
 	}
+	if o.traits.PreciseECN {
+		t.cold.ecn |= ecnPrecise
+	}
 	ctl.Init(&t.cc, t.s.now)
 	o.setPace()
 }
@@ -115,6 +120,7 @@ func (t *TCP) dropController() {
 		free := &t.s.tcp.ctls[t.ccKind]
 		*free = append(*free, o.ctl)
 	}
+	t.cold.ecn &^= ecnPrecise
 	*o = ownCC{pace: pacer{cap: o.pace.cap, free: o.pace.free, at: o.pace.at}}
 	o.setPace()
 }
@@ -122,6 +128,9 @@ func (t *TCP) dropController() {
 // ccInherit gives a new connection what its listener was set to.
 func (t *TCP) ccInherit(l *TCP) {
 	t.ccKind = l.ccKind
+	if m := l.cold.ecn & ecnModeMask; m != 0 {
+		t.coldPart().ecn |= m
+	}
 	if l.flags&tfOwnCC != 0 {
 		t.own().pace.cap = l.cold.own.pace.cap
 		t.cold.own.setPace()

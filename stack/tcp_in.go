@@ -216,6 +216,9 @@ func (t *TCP) predict(in *inSegment, opts []byte) bool {
 	} else if len(opts) != 0 {
 		return false
 	}
+	if t.flags&tfECN != 0 && in.n != 0 {
+		t.ecnData(in)
+	}
 	st := &t.s.stats.TCP
 	st.PredictedHits++
 	t.heard()

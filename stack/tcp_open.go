@@ -149,6 +149,7 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 	t.opened = fn
 	t.setupPath(pt)
 	t.initConnection()
+	t.ecnAsk()
 	s.tcp.reopen = reopen{}
 	if !t.queueControl(header.TCPSyn) {
 		t.remote, t.rport, t.local, t.lport = header.Addr{}, 0, boundAddr, boundPort

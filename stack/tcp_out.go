@@ -115,15 +115,21 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 	if t.state != StateSynSent {
 		flags |= header.TCPAck
 	}
+	tos := t.tos
+	if t.flags&tfECN != 0 {
+		flags |= t.ecnMark(g)
+	}
 	before := p.TotLen()
 	p.Ref()
 	if !t.sendPlain(p, g.seq, flags, g) {
 		if !t.putTCPHeader(p, g.seq, flags, g) {
+			t.tos = tos
 			p.Free()
 			return false
 		}
 		t.ipOutput(p)
 	}
+	t.tos = tos
 	g.hdr = uint8(p.TotLen() - before)
 	if g.tx != 0 {
 		t.s.stats.TCP.RetransSegs += t.segments(g.n)
@@ -147,6 +153,9 @@ func (t *TCP) sendEmpty(seq header.Seq, flags header.TCPFlags) bool {
 		return false
 	}
 	g := tcpSeg{sumOK: true}
+	if t.flags&tfECN != 0 && t.cold.ecn&ecnEcho != 0 && flags&header.TCPRst == 0 {
+		flags |= header.TCPEce
+	}
 	if t.flags&tfSackOut == 0 && t.sendPlain(p, seq, flags, &g) {
 		return true
 	}

@@ -16,6 +16,9 @@ func (t *TCP) dataInput(in *inSegment) {
 	if in.n == 0 && !fin {
 		return
 	}
+	if t.flags&tfECN != 0 && in.n != 0 {
+		t.ecnData(in)
+	}
 	switch t.state {
 	case StateEstablished, StateFinWait1, StateFinWait2:
 	default: // the peer has closed already

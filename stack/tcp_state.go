@@ -114,6 +114,7 @@ func (t *TCP) synOptions(in *inSegment) {
 	if t.mssMax = t.mss; s.tcp.dests.sets != nil {
 		t.applyPathMTU()
 	}
+	t.ecnSyn(in)
 	t.ccInit()
 	if o.HasUserTimeout {
 		t.takeUserTimeout(o)

@@ -128,7 +128,7 @@ func (t *TCP) sendCookie(in *inSegment) bool {
 func (s *Stack) takesSACK() bool { return !s.cfg.TCP.NoSACK }
 
 // cookieECN reports whether the SYN in work asks for ECN and gets it.
-func (t *TCP) cookieECN(*inSegment) bool { return false }
+func (t *TCP) cookieECN(in *inSegment) bool { return t.ecnGrants(in) }
 
 // listenAck takes an ACK for a listener: the last step of a handshake whose
 // second was a cookie, or a stray (RFC 9293 3.10.7.2).
