@@ -1,0 +1,192 @@
+//go:build amd64 && !pbufdebug
+
+package sim
+
+// What controllers of congestion get out of a link that loses frames. The table
+// is a golden file: in simulated time it is the same on every run. It is made on
+// one architecture, as others may round the floating point of controllers
+// differently, and not with the buffers' checks, which are for bugs.
+//
+//	go test ./stack/sim -run TestGoodput -table -v
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shardstack/shardstack/netem"
+	"github.com/shardstack/shardstack/stack"
+)
+
+var table = flag.Bool("table", false, "measure the whole table")
+
+// The dumbbell: ten pairs of hosts, a flow each.
+const (
+	tableFlows = 10
+	tableRate  = 100e6                 // of the bottleneck, bit/s
+	tableRTT   = 40 * time.Millisecond // of an empty network
+	tableQueue = 500_000               // bytes: what the link carries in a round trip
+	tableMark  = 70_000                // DCTCP's step, about a seventh of that (RFC 8257 4.1)
+	tableWarm  = 5 * time.Second
+	tableTime  = 20 * time.Second
+	tableMSS   = 1448 // with timestamps
+	tableFrame = 1514
+	tableData  = tableRate / 1e6 * tableMSS / tableFrame // Mbit/s of data that the link can carry
+)
+
+var (
+	tableLosses  = []float64{0, 0.001, 0.01, 0.03}
+	tableControl = []string{"reno", "cubic", "bbr"}
+)
+
+// cell is a row of the table.
+type cell struct {
+	control string
+	loss    float64
+	goodput float64 // Mbit/s of all flows
+	jain    float64
+	least   float64 // Mbit/s of the slowest flow
+	most    float64
+	model   float64 // Mbit/s, see model
+	resent  float64 // part of segments, %
+	delay   float64 // mean wait in the bottleneck's queue, ms
+	rtos    uint64
+}
+
+// model is the goodput that the response function of a controller promises, in
+// Mbit/s, the link at most: Mathis et al. 1997 for AIMD, RFC 9438 5.1 for CUBIC
+// where that is more. 0: no such function, or no loss to put into it.
+func model(control string, p float64) float64 {
+	if p == 0 || control != "cubic" && control != "reno" {
+		return 0
+	}
+	rtt := tableRTT.Seconds()
+	w := math.Sqrt(1.5 / p) // segments
+	if control == "cubic" {
+		w = max(w, math.Pow(0.4*3.7/1.2, 0.25)*math.Pow(rtt/p, 0.75))
+	}
+	return min(tableFlows*w*tableMSS*8/rtt/1e6, tableData)
+}
+
+// measure runs the ten flows.
+func measure(t *testing.T, control string, loss float64) cell {
+	n := newNet(t, 1)
+	bottleneck := netem.Config{Rate: tableRate, Delay: tableRTT / 4, Queue: netem.Queue{Bytes: tableQueue}}
+	back := bottleneck
+	bottleneck.Loss = loss
+	cfg := stack.TCPConfig{Congestion: control, SendBuf: 4 << 20, RecvBuf: 4 << 20}
+	d, err := n.AddDumbbell(DumbbellConfig{
+		Pairs: tableFlows, Forth: bottleneck, Back: back, Access: netem.Config{Rate: 1e9, Delay: tableRTT / 8},
+		Host: func(int, bool) HostConfig { return HostConfig{Stack: stack.Config{TCP: cfg}} },
+	})
+	require.NoError(t, err)
+	var flows [tableFlows]*Flow
+	for i := range flows {
+		n.After(time.Duration(i)*100*time.Millisecond, func() {
+			f, err := n.AddFlow(FlowConfig{From: d.Left[i], To: d.Right[i], Port: 80})
+			require.NoError(t, err)
+			flows[i] = f
+		})
+	}
+	n.Run(tableWarm)
+	var before [tableFlows]uint64
+	var st stack.TCPStats
+	for i, f := range flows {
+		before[i] = f.Received()
+		subtract(&st, d.Left[i].Stack().Stats())
+	}
+	c := cell{control: control, loss: loss, model: model(control, loss), least: math.Inf(1)}
+	queued, samples := 0, 0
+	for end := n.Now() + int64(tableTime); n.Now() < end; samples++ {
+		n.Run(10 * time.Millisecond)
+		queued += d.Bottleneck.A().Queued()
+	}
+	c.delay = float64(queued) / float64(samples) * 8 / tableRate * 1e3
+	var sum, squares float64
+	for i, f := range flows {
+		require.NoError(t, f.Err())
+		rate := float64(f.Received()-before[i]) * 8 / tableTime.Seconds() / 1e6
+		sum += rate
+		squares += float64(rate * rate)
+		c.least, c.most = min(c.least, rate), max(c.most, rate)
+		st.OutSegs += d.Left[i].Stack().Stats().TCP.OutSegs
+		st.RetransSegs += d.Left[i].Stack().Stats().TCP.RetransSegs
+		st.Timeouts += d.Left[i].Stack().Stats().TCP.Timeouts
+	}
+	c.goodput, c.jain = sum, sum*sum/(tableFlows*squares)
+	c.resent = 100 * float64(st.RetransSegs) / float64(st.OutSegs)
+	c.rtos = st.Timeouts
+	return c
+}
+
+// subtract takes what was counted before the measurement off.
+func subtract(st *stack.TCPStats, s *stack.Stats) {
+	st.OutSegs -= s.TCP.OutSegs
+	st.RetransSegs -= s.TCP.RetransSegs
+	st.Timeouts -= s.TCP.Timeouts
+}
+
+// text is the table.
+func text(cells []cell) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %d flows, bottleneck %.0f Mbit/s (%.1f of data), RTT %v, queue %d kB, %v measured after %v\n",
+		tableFlows, tableRate/1e6, tableData, tableRTT, tableQueue/1000, tableTime, tableWarm)
+	b.WriteString("# control  loss %  goodput Mbit/s  model Mbit/s  Jain    slowest  fastest  resent %  queue ms  RTOs\n")
+	for _, c := range cells {
+		m := "-"
+		if c.model != 0 {
+			m = fmt.Sprintf("%.2f", c.model)
+		}
+		fmt.Fprintf(&b, "%-9s  %6.1f  %14.2f  %12s  %.4f  %7.2f  %7.2f  %8.2f  %8.2f  %4d\n",
+			c.control, c.loss*100, c.goodput, m, c.jain, c.least, c.most, c.resent, c.delay, c.rtos)
+	}
+	return b.Bytes()
+}
+
+func TestGoodput(t *testing.T) {
+	if !*table {
+		c := measure(t, "cubic", 0.03)
+		require.Equal(t, c, measure(t, "cubic", 0.03), "a simulation repeats itself")
+		require.Greater(t, c.jain, 0.95)
+		return
+	}
+	cells := make([]cell, len(tableControl)*len(tableLosses))
+	t.Run("cells", func(t *testing.T) {
+		var mu sync.Mutex
+		for i, control := range tableControl {
+			for j, loss := range tableLosses {
+				t.Run(fmt.Sprintf("%s at %.1f %%", control, loss*100), func(t *testing.T) {
+					t.Parallel()
+					c := measure(t, control, loss)
+					mu.Lock()
+					defer mu.Unlock()
+					cells[i*len(tableLosses)+j] = c
+				})
+			}
+		}
+	})
+	t.Logf("\n%s", text(cells))
+	for _, c := range cells {
+		promise(t, c)
+	}
+}
+
+// promise holds a row to what is asked of the controllers.
+func promise(t *testing.T, c cell) {
+	t.Helper()
+	switch {
+	case c.control == "cubic" && c.loss == 0.001:
+		require.GreaterOrEqual(t, c.goodput, 0.9*c.model, "CUBIC at 0.1 %% loss: 90 %% of its response function")
+	case c.control == "bbr" && c.loss == 0.01:
+		require.GreaterOrEqual(t, c.goodput, 0.9*tableRate/1e6, "BBR at 1 %% loss: 90 %% of the link")
+	}
+	if c.control == "cubic" || c.control == "bbr" {
+		require.Greater(t, c.jain, 0.95, "%s at %.1f %% loss: equal flows get the same", c.control, c.loss*100)
+	}
+}
