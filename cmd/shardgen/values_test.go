@@ -108,7 +108,7 @@ func TestOffloadModes(t *testing.T) {
 	}
 	require.Error(t, gso.Set("sometimes"))
 	require.Error(t, gro.Set("sometimes"))
-	c := findCommand("bulk")
+	c := findCommand("rr")
 	o := options{conns: 1, size: 1, gso: gsoValue(stack.GSOAlways), gro: groValue(shard.GRONever)}
 	set, err := affinity.Of(0)
 	require.NoError(t, err)
