@@ -58,7 +58,7 @@ func callIoctl(r *runner, c *Call) (attempt, error) {
 			case s.udp != nil && len(s.dgrams) > 0:
 				have = int64(len(s.dgrams[0].b))
 			case s.udp == nil:
-				have = s.unread()
+				have = int64(len(s.rx))
 			}
 		case siocOUTQ, siocOUTQNSD:
 			if s.listen {

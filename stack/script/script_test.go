@@ -1,6 +1,7 @@
 package script
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -29,6 +30,10 @@ func TestScripts(t *testing.T) {
 			again, err := s.Run(Options{Strict: true})
 			report(t, err)
 			require.Equal(t, res.Trace, again.Trace)
+			if anyFamily(s, src) {
+				_, err = s.Run(Options{Strict: true, IPVersion: "ipv6"})
+				report(t, err)
+			}
 		})
 		return nil
 	})
@@ -56,4 +61,20 @@ func runText(t *testing.T, text string, opt Options) (*Result, error) {
 	s, err := Parse(t.Name(), []byte(text))
 	require.NoError(t, err)
 	return s.Run(opt)
+}
+
+// anyFamily tells whether a script says nothing that is of one IP version only:
+// sizes of packets, addresses, ICMP.
+func anyFamily(s *Script, src []byte) bool {
+	for _, o := range s.Options {
+		if o.Name == "ip_version" || o.Name == "mtu" {
+			return false
+		}
+	}
+	for _, word := range []string{"1460", "1448", "icmp", "IP_", "inet_addr"} {
+		if bytes.Contains(src, []byte(word)) {
+			return false
+		}
+	}
+	return true
 }

@@ -34,6 +34,9 @@ func (r *runner) world() error {
 	r.w = w
 	c := &r.cfg
 	c.stack.Pool = pool
+	if c.stack.IPv6.DADTransmits == 0 {
+		c.stack.IPv6.DADTransmits = -1 // the address is ours at once
+	}
 	if c.stack.Seed == ([32]byte{}) {
 		c.stack.Seed[0] = 1
 	}
