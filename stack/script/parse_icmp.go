@@ -120,10 +120,17 @@ func icmpNumbers(k *Packet, typ, code string) error {
 
 // icmpNumber gives type and code of a parsed packet in a family.
 func icmpNumber(k *Packet, v6 bool) (typ, code uint8, err error) {
+	if int(k.Type) >= len(icmpTypes) {
+		return 0, 0, unsupported(k.Line, "this type of ICMP")
+	}
 	t := icmpTypes[k.Type]
-	c := icmpKind{name: "", v4: 0, v6: 0}
+	var c icmpKind
 	if k.Code != 0xff {
-		c = icmpCodes[t.name][k.Code]
+		codes := icmpCodes[t.name]
+		if int(k.Code) >= len(codes) {
+			return 0, 0, unsupported(k.Line, "this code of ICMP %s", t.name)
+		}
+		c = codes[k.Code]
 	}
 	tn, cn := t.v4, c.v4
 	if v6 {

@@ -60,7 +60,7 @@ var sysctls = map[string]sysctlFunc{
 	},
 	// Settings that scripts make for safety and that this stack has no other
 	// behaviour for.
-	"tcp_fack": nil, "tcp_no_metrics_save": nil, "tcp_low_latency": nil, "tcp_tso_win_divisor": nil,
+	"tcp_fack": nil, "tcp_early_retrans": nil, "tcp_no_metrics_save": nil, "tcp_low_latency": nil, "tcp_tso_win_divisor": nil,
 	"tcp_min_tso_segs": nil, "tcp_autocorking": nil, "tcp_moderate_rcvbuf": nil,
 	"somaxconn": nil, "tcp_dsack": nil,
 }

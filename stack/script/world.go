@@ -170,6 +170,13 @@ func (r *runner) connFor(k *Packet) (*conn, error) {
 	case k.Proto != protoICMP && c.proto != k.Proto:
 		return nil, mismatch(k.Line, "the socket in use is of another protocol")
 	}
+	if k.Inbound && c.remote.Port() == 0 { // a socket that was neither connected nor has listened
+		r.nextRem++
+		c.remote = netip.AddrPortFrom(r.cfg.remote, r.nextRem)
+		if c.state = connSynRcvd; c.local.Port() == 0 {
+			c.local = netip.AddrPortFrom(r.cfg.local, r.cfg.bindPort)
+		}
+	}
 	return c, nil
 }
 
