@@ -42,7 +42,7 @@ const (
 
 var (
 	tableLosses  = []float64{0, 0.001, 0.01, 0.03}
-	tableControl = []string{"reno", "cubic", "bbr"}
+	tableControl = []string{"reno", "cubic", "bbr", "dctcp"}
 )
 
 // cell is a row of the table.
@@ -80,6 +80,9 @@ func measure(t *testing.T, control string, loss float64) cell {
 	bottleneck := netem.Config{Rate: tableRate, Delay: tableRTT / 4, Queue: netem.Queue{Bytes: tableQueue}}
 	back := bottleneck
 	bottleneck.Loss = loss
+	if control == "dctcp" {
+		bottleneck.Queue.MarkBytes = tableMark
+	}
 	cfg := stack.TCPConfig{Congestion: control, SendBuf: 4 << 20, RecvBuf: 4 << 20}
 	d, err := n.AddDumbbell(DumbbellConfig{
 		Pairs: tableFlows, Forth: bottleneck, Back: back, Access: netem.Config{Rate: 1e9, Delay: tableRTT / 8},
