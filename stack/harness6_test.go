@@ -36,6 +36,7 @@ func newHost6(t testing.TB, cfg host6Config) *host {
 	if !cfg.DAD {
 		cfg.IPv6.DADTransmits = -1
 	}
+	cfg.ARP = cfg.ARP || cfg.ND
 	h := newHost(t, cfg.hostConfig)
 	if !cfg.DAD {
 		require.NoError(t, h.nif.AddAddr(prefix6addr))

@@ -71,7 +71,8 @@ func (s *Stack) icmp6ErrorAllowed(p *pbuf.Pbuf, typ, code uint8) bool {
 	var x header.IPv6Extensions
 	_ = header.ParseIPv6Extensions(h.NextHeader(), b[header.IPv6Len:], &x) // as far as it goes
 	if x.Fragment >= 0 && (*header.IPv6Fragment)(b[header.IPv6Len+x.Fragment:]).Offset() != 0 {
-		return false // what it is part of can't be told
+		// What it is part of can't be told, but it may be wrong itself (RFC 8200 4.5).
+		return typ == header.ICMPv6ParamProblem && code == header.ICMPv6BadField
 	}
 	if x.Protocol != header.ProtoICMPv6 {
 		return true

@@ -222,9 +222,10 @@ func defaultMSS(dst header.Addr) uint16 {
 	return header.IPv6MinMTU - header.IPv6Len - header.TCPLen
 }
 
-// ipLen is the length of the IP header of packets to an address.
+// ipLen is the length of the IP header of packets to an address; zero, which is
+// not known yet, counts as one of IPv4.
 func ipLen(dst header.Addr) int {
-	if dst.Is4() {
+	if dst.Is4() || dst.IsZero() {
 		return header.IPv4Len
 	}
 	return header.IPv6Len
