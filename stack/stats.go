@@ -86,6 +86,9 @@ type TCPStats struct {
 	PredictedHits       uint64 // segments that took header prediction
 	DupAcksIn           uint64
 	FastRetransmits     uint64
+	SpuriousRecoveries  uint64 // taken back (RFC 4015)
+	DSACKsIn            uint64 // RFC 2883
+	LossProbes          uint64 // RFC 8985 7
 	Timeouts            uint64
 	PersistProbes       uint64
 	KeepaliveProbes     uint64

@@ -71,7 +71,7 @@ const (
 	tfNoDelay                         // no Nagle
 	tfTimestamps                      // RFC 7323 timestamps agreed on
 	tfWScale                          // RFC 7323 window scaling agreed on
-	tfRecovery                        // in NewReno fast recovery
+	tfRecovery                        // in fast recovery
 	tfPersist                         // rtxAt is the persist timer
 	tfKeepAlive                       // keepalive on
 	tfFinQueued                       // our FIN is in the send queue
@@ -88,11 +88,15 @@ const (
 	tfBig                             // segments longer than the MSS are queued and sent
 	tfSack                            // RFC 2018 selective acknowledgements agreed on
 	tfECN                             // RFC 3168 agreed on, or asked for
+	tfLoss                            // cold.loss: something is or was missing
+	tfReordered                       // the path was seen to reorder (RFC 8985)
+	tfTLP                             // rtxAt is the time of a tail loss probe
+	tfReoTimer                        // rtxAt is RACK's reordering timer
 	tfSackOut                         // cold.sack: there may be blocks to tell the peer
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
-const tfSlow = tfRecovery | tfRxClosed | tfPersist | tfRTO | tfHeld
+const tfSlow = tfRecovery | tfRxClosed | tfPersist | tfRTO | tfHeld | tfLoss
 
 // TCP is a connection or a listener (struct tcp_pcb). It belongs to its
 // stack's thread. A PCB that was closed, aborted or reported to ErrFunc must
@@ -192,6 +196,10 @@ type tcpCold struct {
 	prev      *TCP   // in the port bucket
 	recvBuf   uint32
 	sack      *sackOut // with tfSackOut
+	loss      *tcpLoss // with tfLoss
+	// RACK's reordering window is 1 + reoMult quarters of the least round trip, for
+	// reoPersist more recoveries.
+	reoMult, reoPersist uint8
 }
 
 // KeepAlive sets up keepalive probes (RFC 1122 4.2.3.6). Zero fields are the

@@ -31,12 +31,15 @@ func (t *TCP) ackInput(in *inSegment) bool {
 	if in.n == 0 {
 		s.stats.TCP.PureAcksIn++
 	}
+	if dup {
+		s.stats.TCP.DupAcksIn++
+	}
+	blocks := in.opts.SACK[:in.opts.NSACK]
 	switch {
+	case t.flags&tfLoss != 0 || (dup || len(blocks) != 0) && t.flags&tfPersist == 0 && t.sndMax != t.sndUna:
+		t.ackLossy(in.ack, in.opts.TSEcr, blocks, dup)
 	case in.ack.Greater(t.sndUna):
 		t.ackAdvance(in.ack, in.opts.TSEcr)
-	case dup:
-		s.stats.TCP.DupAcksIn++
-		t.dupAck()
 	}
 	return t.s != nil
 }
@@ -64,7 +67,10 @@ func (t *TCP) setSendWindow(wnd uint32, in *inSegment) {
 // a segment that it covers in part, samples the round trip, moves the
 // congestion window, restarts the timer and tells the user.
 func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
-	s := t.s
+	if t.flags&tfLoss != 0 {
+		t.ackLossy(ack, tsEcr, nil, false)
+		return
+	}
 	advance := ack.Sub(t.sndUna)
 	a := t.ackSample()
 	data := t.freeAcked(ack, tsEcr)
@@ -76,18 +82,12 @@ func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 	t.nrtx = 0
 	t.flags &^= tfSoftError
 	t.rtt.backoff = 0
-	if t.flags&tfRecovery != 0 {
-		t.recoveryAck(ack, advance)
-	} else {
-		t.dupAcks = 0
-	}
 	t.ccAck(a)
 	if ack == t.sndMax {
-		t.flags &^= tfRTO
+		t.flags &^= tfTLP | tfReoTimer
 		t.rtxAt = 0
 	} else {
-		t.rtxAt = s.now + t.rtt.rto()
-		t.arm(t.rtxAt)
+		t.restartRtx()
 	}
 	if data == 0 {
 		return
@@ -101,22 +101,38 @@ func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 // freeAcked frees the queued segments that ack covers and returns how many
 // bytes of data those were.
 func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
+	filled := false // a hole
 	for p := t.sndq.Head(); p != nil; p = t.sndq.Head() {
 		g := seg(p)
 		if g.end().Greater(ack) {
 			if g.seq.Less(ack) {
-				t.segAcked(g, ack)
-				data += t.trimAcked(ack)
+				if g.mark&segSacked == 0 {
+					t.segAcked(g, ack)
+				}
+				n := t.trimAcked(ack)
+				data += n
+				if t.flags&tfLoss != 0 {
+					t.scoreAcked(g, n)
+				}
 			}
 			break
 		}
-		// RFC 6298 3 (Karn): only segments that were sent once give samples.
-		if g.tx == 1 {
-			t.sampleRTT(t.s.now - g.sentAt)
-		} else if t.flags&tfTimestamps != 0 && tsEcr != 0 {
-			t.sampleTimestamp(tsEcr)
+		// RFC 6298 3 (Karn): only segments that were sent once give samples, and of
+		// these only such as did not wait for the one before.
+		if g.mark&segSacked == 0 {
+			if g.tx == 1 {
+				if !filled {
+					t.sampleRTT(t.s.now - g.sentAt)
+				}
+			} else if filled = true; t.flags&tfTimestamps != 0 && tsEcr != 0 {
+				t.sampleTimestamp(tsEcr)
+			}
+			t.segAcked(g, ack)
 		}
-		t.segAcked(g, ack)
+		if t.flags&tfLoss != 0 {
+			t.scoreAcked(g, g.seqLen())
+			t.cold.loss.forget(p)
+		}
 		data += g.n
 		if p == t.unsent {
 			t.unsent = p.QNext()
@@ -152,7 +168,7 @@ func (t *TCP) trimAcked(ack header.Seq) uint32 {
 	if p.RefCount() > 1 || g.flags&header.TCPSyn != 0 || n > g.n {
 		return 0
 	}
-	if g.tx == 1 { // the first of a big segment have arrived: that is a round trip
+	if g.tx == 1 && g.mark&segSacked == 0 { // the first of a big segment have arrived: that is a round trip
 		t.rtt.sample(t.s.now - g.sentAt)
 	}
 	t.stripHeaders(p, g)
@@ -162,70 +178,4 @@ func (t *TCP) trimAcked(ack header.Seq) uint32 {
 		h(t, int(n))
 	}
 	return n
-}
-
-// dupAck counts a duplicate ACK; the third starts fast retransmit
-// (RFC 5681 3.2, RFC 6582 3.2).
-func (t *TCP) dupAck() {
-	if t.flags&tfRecovery != 0 {
-		if !t.ccOwnsRecovery() {
-			t.cc.Cwnd += uint32(t.mss) // each one says that a segment has left
-		}
-		return
-	}
-	if t.flags&(tfRTO|tfPersist) != 0 {
-		return // what goes out again, or a probe, was answered
-	}
-	t.dupAcks++
-	if t.dupAcks != 3 {
-		return
-	}
-	// RFC 6582 3.2 step 2: no second fast retransmit for the same window. An
-	// ACK just below recover covers what a timeout already sent again.
-	if !t.sndUna.Add(^uint32(0)).GreaterEq(t.recover) && t.recover != t.iss {
-		return
-	}
-	t.s.stats.TCP.FastRetransmits++
-	t.recover = t.sndMax
-	t.flags |= tfRecovery
-	t.loseHead()
-	t.ccEvent(CongestionLoss, t.ackSample())
-	if !t.ccOwnsRecovery() {
-		t.cc.Cwnd = t.cc.Ssthresh + 3*uint32(t.mss)
-	}
-	t.retransmitHead()
-	t.rtxAt = t.s.now + t.rtt.rto()
-	t.arm(t.rtxAt)
-}
-
-// recoveryAck is new data acknowledged during fast recovery (RFC 6582 3.2
-// steps 3 and 5).
-func (t *TCP) recoveryAck(ack header.Seq, advance uint32) {
-	mss := uint32(t.mss)
-	if ack.GreaterEq(t.recover) {
-		flight := t.sndMax.Sub(ack)
-		if !t.ccOwnsRecovery() {
-			t.cc.Cwnd = min(t.cc.Ssthresh, max(flight, mss)+mss)
-		}
-		t.flags &^= tfRecovery
-		t.dupAcks = 0
-		t.ccEvent(CongestionRecovered, &t.s.tcp.ack)
-		return
-	}
-	// A partial ACK: the next hole is lost too.
-	if !t.ccOwnsRecovery() {
-		t.cc.Cwnd -= min(advance, t.cc.Cwnd-mss)
-		if advance >= mss {
-			t.cc.Cwnd += mss
-		}
-	}
-	t.loseHead()
-	t.retransmitHead()
-}
-
-// loseHead tells that the first segment in flight is lost.
-func (t *TCP) loseHead() {
-	if p := t.sndq.Head(); p != nil {
-		t.segLost(seg(p), seg(p).seqLen())
-	}
 }

@@ -99,7 +99,13 @@ func (o *ownCC) setPace() {
 }
 
 // inFlight is how many bytes are in flight (RFC 6675 calls it pipe).
-func (t *TCP) inFlight() uint32 { return t.sndMax.Sub(t.sndUna) }
+func (t *TCP) inFlight() uint32 {
+	n := t.sndMax.Sub(t.sndUna)
+	if t.flags&tfLoss != 0 {
+		n = t.cold.loss.pipe(n)
+	}
+	return n
+}
 
 // segSent is told that g goes out, before it counts as in flight.
 func (t *TCP) segSent(g *tcpSeg) {

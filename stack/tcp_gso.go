@@ -105,7 +105,13 @@ func (t *TCP) orderCut(p *pbuf.Pbuf, n, extra int) bool {
 
 // sendWindow is how much may be in flight, counted from sndUna: whatever bounds
 // sending is in here, and nowhere else.
-func (t *TCP) sendWindow() uint32 { return min(t.sndWnd, t.cc.Cwnd) }
+func (t *TCP) sendWindow() uint32 {
+	if t.flags&tfLoss != 0 { // RFC 6675 5: what is lost or has arrived is not in flight
+		pipe := t.inFlight()
+		return min(t.sndWnd, t.sndNxt.Sub(t.sndUna)+t.cc.Cwnd-min(t.cc.Cwnd, pipe))
+	}
+	return min(t.sndWnd, t.cc.Cwnd)
+}
 
 // sendQuota is how much of the first unsent segment may go out now, with a window
 // of wnd of which inFlight bytes are used: all, a multiple of the MSS, or 0 for
@@ -137,7 +143,7 @@ func (t *TCP) sendQuota(p *pbuf.Pbuf, g *tcpSeg, wnd, inFlight uint32) uint32 {
 	if n := room - room%mss; n != 0 && g.n > mss {
 		// A cut costs something. While most of the window is in flight there will
 		// be an ACK that opens it further.
-		if inFlight != 0 && n < wnd/4 && g.tx == 0 {
+		if inFlight != 0 && n < wnd/8 && g.tx == 0 && t.flags&tfLoss == 0 {
 			return 0
 		}
 		return t.paced(n)
@@ -160,19 +166,42 @@ func (t *TCP) paced(n uint32) uint32 {
 	return n
 }
 
+// slices is a packet of headers to come and references to n bytes of p from off
+// on. Nil: no buffer.
+func (t *TCP) slices(p *pbuf.Pbuf, off, n int) *pbuf.Pbuf {
+	h := t.s.alloc(pbuf.LayerTransport, 0, pbuf.KindRAM)
+	if h == nil {
+		return nil
+	}
+	var chain pbuf.Builder
+	chain.Add(h)
+	for q, off := p.Skip(off); n > 0; q, off = q.Next(), 0 {
+		k := min(n, q.Len()-off)
+		s := q.Slice(off, k)
+		if s == nil {
+			chain.Finish().Free()
+			return nil
+		}
+		chain.Add(s)
+		n -= k
+	}
+	return chain.Finish()
+}
+
 // splitSegment cuts a queued segment so that it has n bytes, and makes the rest
-// the next one. Nothing is copied but a short rest. False: no buffer, or the port
-// still holds it.
+// the next one. Nothing is copied but a short rest. False: no buffer.
 func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
 	g := seg(p)
 	if n >= g.n {
 		return true
 	}
-	if p.RefCount() > 1 {
-		return false
+	var rest *pbuf.Pbuf
+	if p.RefCount() > 1 { // the port holds it: it stays as long as it is, until sent again
+		rest = t.slices(p, int(g.hdr)+int(n), int(g.n-n))
+	} else {
+		t.stripHeaders(p, g)
+		rest = p.Split(int(n))
 	}
-	t.stripHeaders(p, g)
-	rest := p.Split(int(n))
 	if rest == nil {
 		return false
 	}
@@ -187,7 +216,7 @@ func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
 	}
 	r := seg(rest)
 	*r = *g
-	r.seq, r.n, r.sumOK = g.seq.Add(n), g.n-n, false
+	r.seq, r.n, r.hdr, r.sumOK = g.seq.Add(n), g.n-n, 0, false
 	g.n, g.sumOK = n, false
 	g.flags &^= header.TCPFin | header.TCPPsh
 	t.sndq.InsertAfter(p, rest)

@@ -16,7 +16,7 @@ func (t *TCP) Output() error {
 	if t.flags&(tfSackOut|tfAckNow) == tfSackOut|tfAckNow {
 		t.flushAck() // data carries no blocks
 	}
-	if t.unsent != nil && !t.outputData() {
+	if (t.unsent != nil || t.flags&tfLoss != 0) && !t.outputData() {
 		return ErrMem
 	}
 	if t.flags&tfAckNow != 0 {
@@ -42,7 +42,16 @@ func (t *TCP) outputData() bool {
 	if t.sndMax == t.sndUna {
 		t.ccStart()
 	}
-	wnd := t.sendWindow()
+	if t.flags&tfLoss != 0 {
+		var held bool
+		if ok, held = t.resendLost(); held {
+			if t.rtxAt == 0 {
+				t.setRtx(t.s.now + t.rtt.rto())
+			}
+			return ok
+		}
+	}
+	wnd, before := t.sendWindow(), t.sndMax
 	for p := t.unsent; p != nil; p = t.unsent {
 		g := seg(p)
 		if t.paceHolds() {
@@ -67,13 +76,7 @@ func (t *TCP) outputData() bool {
 		if ok = t.sendSegment(p, g); !ok {
 			break
 		}
-		t.unsent = p.QNext()
-		if end := g.end(); end.Greater(t.sndNxt) {
-			t.sndNxt = end
-			if end.Greater(t.sndMax) {
-				t.sndMax = end
-			}
-		}
+		t.sentNew(p, g)
 		if t.rtxAt == 0 || t.flags&tfPersist != 0 {
 			t.flags &^= tfPersist
 			t.setRtx(t.s.now + t.rtt.rto()) // RFC 6298 5.1
@@ -86,10 +89,24 @@ func (t *TCP) outputData() bool {
 			t.startPersist() // nothing in flight: only the window can hold us
 		}
 	}
+	if t.flags&(tfSack|tfLoss) == tfSack && t.sndMax.Sub(t.sndUna) > uint32(t.mss) && t.sndMax != before {
+		t.restartRtx() // RFC 8985 7.2
+	}
 	if t.flags&tfOwnCC != 0 {
 		t.noteLimit()
 	}
 	return ok
+}
+
+// sentNew books that the first unsent segment has gone out.
+func (t *TCP) sentNew(p *pbuf.Pbuf, g *tcpSeg) {
+	t.unsent = p.QNext()
+	if end := g.end(); end.Greater(t.sndNxt) {
+		t.sndNxt = end
+		if end.Greater(t.sndMax) {
+			t.sndMax = end
+		}
+	}
 }
 
 // nagleHolds says whether the Nagle algorithm keeps a small segment back while
@@ -99,18 +116,21 @@ func (t *TCP) nagleHolds(p *pbuf.Pbuf, g *tcpSeg) bool {
 		g.tx == 0 && g.flags&header.TCPFin == 0 && p.QNext() == nil && t.flags&tfRecovery == 0
 }
 
-// stripHeaders takes the headers of an earlier transmission off a segment.
+// stripHeaders takes the headers of an earlier transmission off a segment, and
+// what was cut off it while the port held it.
 func (t *TCP) stripHeaders(p *pbuf.Pbuf, g *tcpSeg) {
 	p.RemoveHeader(int(g.hdr))
 	g.hdr = 0
+	if n := int(g.n); n != p.TotLen() {
+		p.Realloc(n)
+	}
 }
 
 // sendSegment sends a queued segment and keeps it. False: not now.
 func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
-	if p.RefCount() > 1 || !t.freshPath() {
-		return false // the port has not sent it from the last time (tcp_output_segment_busy)
+	if !t.freshPath() {
+		return false
 	}
-	t.stripHeaders(p, g)
 	flags := g.flags
 	if t.state != StateSynSent {
 		flags |= header.TCPAck
@@ -119,8 +139,19 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 	if t.flags&tfECN != 0 {
 		flags |= t.ecnMark(g)
 	}
+	own := p
+	if p.RefCount() > 1 {
+		// The port has not sent it from the last time (tcp_output_segment_busy): its
+		// headers must stay as they are.
+		if p = t.slices(p, int(g.hdr), int(g.n)); p == nil {
+			t.tos = tos
+			return false
+		}
+	} else {
+		t.stripHeaders(p, g)
+		p.Ref()
+	}
 	before := p.TotLen()
-	p.Ref()
 	if !t.sendPlain(p, g.seq, flags, g) {
 		if !t.putTCPHeader(p, g.seq, flags, g) {
 			t.tos = tos
@@ -130,7 +161,9 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 		t.ipOutput(p)
 	}
 	t.tos = tos
-	g.hdr = uint8(p.TotLen() - before)
+	if p == own {
+		g.hdr = uint8(p.TotLen() - before)
+	}
 	if g.tx != 0 {
 		t.s.stats.TCP.RetransSegs += t.segments(g.n)
 	}
@@ -138,7 +171,11 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 		g.tx++
 	}
 	g.sentAt = t.s.now
+	if t.flags&tfLoss != 0 {
+		g.sentAt = t.cold.loss.rack.stamp(t.s.now)
+	}
 	t.segSent(g)
+	t.prrSent(g.seqLen())
 	return true
 }
 

@@ -25,6 +25,7 @@ type tcpState struct {
 	ctls       [numCCKinds][]CongestionControl // likewise
 	ccKind     ccKind                          // of new connections
 	sackOuts   []*sackOut
+	losses     []*tcpLoss
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -207,6 +208,7 @@ func (s *Stack) tcpRecycle() {
 func (t *TCP) purge() {
 	t.sndq.FreeAll()
 	t.unsent = nil
+	t.dropLoss()
 	t.purgeOOSeq()
 	if t.refused != nil {
 		t.refused.Free()

@@ -119,8 +119,5 @@ func (t *TCP) setMSS(mss int) {
 // again in segments that fit.
 func (t *TCP) lowerMSS(mtu int) {
 	t.setMSS(t.pathMSS(mtu))
-	t.unsent, t.sndNxt = t.sndq.Head(), t.sndUna
-	t.flags |= tfRTO // no fast retransmit, no prediction, until all is acknowledged
-	t.recover = t.sndMax
-	_ = t.Output()
+	t.resendInFlight()
 }

@@ -19,6 +19,8 @@ type tcpSeg struct {
 	sumOK  bool   // sum is the checksum of the data
 	sum    uint16 // running RFC 1071 sum of the data
 
+	mark uint8 // seg… of tcp_loss.go
+
 	appLimited bool    // with rate: the application did not fill the window
 	rate       segRate // for delivery rate estimation
 }

@@ -117,7 +117,12 @@ func (t *TCP) rtxTimeout() {
 	case t.flags&tfPersist != 0:
 		t.persistTimeout()
 	case t.sndMax == t.sndUna:
+		t.flags &^= tfTLP | tfReoTimer
 		_ = t.Output() // nothing in flight: a send that failed for want of a buffer
+	case t.flags&tfReoTimer != 0:
+		t.reorderTimeout()
+	case t.flags&tfTLP != 0:
+		t.tlpTimeout()
 	default:
 		t.retransmitTimeout()
 	}
@@ -142,21 +147,38 @@ func (t *TCP) retransmitTimeout() {
 		t.nrtx++
 		t.rtt.backoff++
 	}
+	a := t.ackSample()
+	a.FlightBefore = t.inFlight()
 	if t.nrtx == 1 {
-		t.ccEvent(CongestionTimeout, t.ackSample())
+		t.ccEvent(CongestionTimeout, a)
 	} else {
-		t.ccEvent(CongestionBackoff, t.ackSample())
+		t.ccEvent(CongestionBackoff, a)
 	}
-	t.recover = t.sndMax // RFC 6582 4: no fast retransmit for what goes out again
-	t.flags &^= tfRecovery
-	t.flags |= tfRTO
-	t.dupAcks = 0
-	t.unsent = t.sndq.Head()
-	t.sndNxt = t.sndUna
+	if t.sndWnd == 0 && t.state >= StateEstablished { // RFC 9293 3.8.6.1: only probes may go
+		t.rewind()
+	} else {
+		t.timeoutLoss()
+	}
 	_ = t.Output()
-	if t.rtxAt == 0 {
+	if t.s != nil && t.rtxAt == 0 {
 		t.setRtx(t.s.now + t.rtt.rto())
 	}
+}
+
+// timeoutLoss takes all that is in flight for lost.
+func (t *TCP) timeoutLoss() {
+	l := t.lossPart()
+	first := t.nrtx == 1 && t.flags&(tfRecovery|tfRTO) == 0 && t.state >= StateEstablished
+	l.frto = frtoNone
+	if first { // RFC 5682 2.1 step 1
+		l.frto = frtoWait
+		l.undo.begin(t.sndUna)
+	}
+	t.recover = t.sndMax // RFC 6582 4: no fast retransmit for what goes out again
+	t.flags = t.flags&^(tfRecovery|tfReoTimer|tfTLP) | tfRTO
+	t.dupAcks = 0
+	l.tlp, l.prr = tlpState{}, prrState{}
+	t.loseAll(l)
 }
 
 // retransmitHead sends the first unacknowledged segment again (fast

@@ -100,6 +100,7 @@ func (s *Stack) takeOver(old *TCP) {
 func (t *TCP) enterTimeWait() {
 	wait := t.timeWait()
 	if t.state != StateTimeWait {
+		t.dropLoss()
 		t.sndq.FreeAll()
 		t.unsent = nil
 		t.purgeOOSeq() // what the user refused stays for the user
