@@ -60,8 +60,9 @@ func (t *TCP) checkSynchronized(in *inSegment) bool {
 	if in.opts.HasUserTimeout {
 		t.takeUserTimeout(&in.opts)
 	}
-	// RFC 7323 4.3 (2)
-	if t.flags&tfTimestamps != 0 && in.seq.LessEq(t.lastAck) && int32(in.opts.TSVal-t.tsRecent) >= 0 {
+	// RFC 7323 4.3 (2). A segment that acknowledges what was never sent will be
+	// dropped (RFC 5961 5.2): its timestamp would lock the peer out.
+	if t.flags&tfTimestamps != 0 && in.seq.LessEq(t.lastAck) && in.ack.LessEq(t.sndMax) && int32(in.opts.TSVal-t.tsRecent) >= 0 {
 		t.tsRecent, t.tsRecentAt = in.opts.TSVal, s.tsNow
 	}
 	return true

@@ -31,6 +31,10 @@ var sysctls = map[string]sysctlFunc{
 		c.TCP.SynCookies = map[int64]stack.SynCookies{0: stack.CookiesNever, 2: stack.CookiesAlways}[n]
 		return ""
 	}),
+	"tcp_ecn": number(func(c *stack.Config, n int64) string {
+		c.TCP.ECN = map[int64]stack.ECNMode{0: stack.ECNOff, 1: stack.ECNOn}[n]
+		return ""
+	}),
 	"tcp_congestion_control": func(c *stack.Config, v []string) (string, error) {
 		if len(v) != 1 {
 			return "", errors.New("want one name")
