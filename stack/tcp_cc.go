@@ -113,8 +113,12 @@ const ssthreshNone = 1 << 30
 func (t *TCP) ackSample() *AckSample {
 	a := &t.s.tcp.ack
 	flight := t.sndMax.Sub(t.sndUna)
-	*a = AckSample{Now: t.s.now, FlightSize: flight, FlightBefore: flight, Flight: flight,
-		Recovery: t.flags&tfRecovery != 0, AfterTimeout: t.flags&tfRTO != 0}
+	// One by one, as a literal would be made elsewhere and copied; what only
+	// ccAckSlow sets is left to it.
+	a.Now, a.RTT = t.s.now, 0
+	a.Acked, a.Delivered, a.Lost = 0, 0, 0
+	a.FlightSize, a.FlightBefore, a.Flight = flight, flight, flight
+	a.Recovery, a.AfterTimeout = t.flags&tfRecovery != 0, t.flags&tfRTO != 0
 	return a
 }
 
@@ -137,6 +141,7 @@ func (t *TCP) ccAck(a *AckSample) {
 // needs one now.
 func (t *TCP) ccAckSlow(a *AckSample) {
 	a.Una, a.Nxt, a.SRTT = t.sndUna, t.sndMax, int64(t.rtt.srtt8)*125
+	a.ECE, a.CwndLimited, a.MarkAppLimited = 0, false, false
 	a.Reduced = t.flags&tfECN != 0 && t.ecnAck(a)
 	if t.flags&tfOwnCC != 0 && t.ownAck(a) || a.Recovery || a.Reduced {
 		return // in recovery the sender sets the window

@@ -109,9 +109,12 @@ func (t *TCP) inFlight() uint32 {
 
 // segSent is told that g goes out, before it counts as in flight.
 func (t *TCP) segSent(g *tcpSeg) {
-	if t.flags&tfOwnCC == 0 {
-		return
+	if t.flags&tfOwnCC != 0 {
+		t.ownSent(g)
 	}
+}
+
+func (t *TCP) ownSent(g *tcpSeg) {
 	o := t.cold.own
 	if o.traits.Rate {
 		o.rate.sent(g, t.inFlight(), t.s.now)
@@ -129,9 +132,12 @@ func (t *TCP) segDelivered(g *tcpSeg, n uint32) {
 
 // segAcked is segDelivered for what ack, beyond sndUna, covers of g.
 func (t *TCP) segAcked(g *tcpSeg, ack header.Seq) {
-	if t.flags&tfOwnCC == 0 {
-		return
+	if t.flags&tfOwnCC != 0 {
+		t.ownAcked(g, ack)
 	}
+}
+
+func (t *TCP) ownAcked(g *tcpSeg, ack header.Seq) {
 	from, to := g.seq, g.end()
 	if from.Less(t.sndUna) {
 		from = t.sndUna
@@ -177,7 +183,10 @@ func (t *TCP) ownAck(a *AckSample) bool {
 		o.rate.limit(a.Flight)
 	}
 	o.setPace()
-	o.rate.next()
+	if o.traits.Rate {
+		o.rate.next()
+		a.Rate = nil
+	}
 	return true
 }
 
@@ -193,10 +202,9 @@ func (t *TCP) ownEvent(e CongestionEvent, a *AckSample) bool {
 }
 
 // paceHolds reports whether nothing may go now; then the timer will call Output.
-func (t *TCP) paceHolds() bool {
-	if t.flags&tfOwnCC == 0 {
-		return false
-	}
+func (t *TCP) paceHolds() bool { return t.flags&tfOwnCC != 0 && t.ownHolds() }
+
+func (t *TCP) ownHolds() bool {
 	if t.paceRoom() != 0 {
 		return false
 	}
