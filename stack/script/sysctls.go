@@ -62,11 +62,8 @@ var sysctls = map[string]sysctlFunc{
 		c.TCP.PortMin, c.TCP.PortMax = uint16(lo), uint16(hi)
 		return "", err
 	},
-	// Settings that scripts make for safety and that this stack has no other
-	// behaviour for.
-	"tcp_fack": nil, "tcp_early_retrans": nil, "tcp_no_metrics_save": nil, "tcp_low_latency": nil, "tcp_tso_win_divisor": nil,
-	"tcp_min_tso_segs": nil, "tcp_autocorking": nil, "tcp_moderate_rcvbuf": nil,
-	"somaxconn": nil, "tcp_dsack": nil,
+	// They do nothing in Linux either, any more.
+	"tcp_fack": nil, "tcp_low_latency": nil, "tcp_no_metrics_save": nil,
 }
 
 // knobs are the parts of the configuration that Linux has no sysctl for, as
