@@ -7,63 +7,141 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"syscall"
+
+	"github.com/shardstack/shardstack/header"
 )
 
 // checkNetwork accepts the networks of package net that the stack has: want is
 // "tcp" or "udp".
 func checkNetwork(network, want string) error {
 	switch network {
-	case want, want + "4":
+	case want, want + "4", want + "6":
 		return nil
-	case want + "6":
-		return os.NewSyscallError("socket", syscall.EAFNOSUPPORT)
 	}
 	return net.UnknownNetworkError(network)
 }
 
-// resolve turns "host:port" into an address. An empty host is the unspecified
-// address; names of services are those of the system.
-func (n *Net) resolve(ctx context.Context, network, address string) (netip.AddrPort, error) {
+// familyOf is the part of a network's name that says which addresses it has: "4",
+// "6", or "" for both.
+func familyOf(network string) string {
+	if last := network[len(network)-1:]; last == "4" || last == "6" {
+		return last
+	}
+	return ""
+}
+
+// resolve turns "host:port" into addresses, at least one, to be tried in that order.
+// An empty host is the unspecified address: the zero netip.Addr for both families,
+// as "[::]" is with a network of both. Names of services are those of the system.
+func (n *Net) resolve(ctx context.Context, network, address string) ([]netip.AddrPort, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return nil, err
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, network, service)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return nil, err
 	}
-	ip := netip.IPv4Unspecified()
-	if host != "" {
-		if ip, err = n.resolveHost(ctx, host); err != nil {
-			return netip.AddrPort{}, err
-		}
+	family := familyOf(network)
+	var ips []netip.Addr
+	if host == "" {
+		ips = []netip.Addr{anyOf(family)}
+	} else if ips, err = n.resolveHost(ctx, family, host); err != nil {
+		return nil, err
 	}
-	return netip.AddrPortFrom(ip, uint16(port)), nil
+	out := make([]netip.AddrPort, len(ips))
+	for i, ip := range ips {
+		out[i] = netip.AddrPortFrom(ip, uint16(port))
+	}
+	return out, nil
 }
 
-func (n *Net) resolveHost(ctx context.Context, host string) (netip.Addr, error) {
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
+// anyOf is the unspecified address of a family.
+func anyOf(family string) netip.Addr {
+	switch family {
+	case "4":
+		return netip.IPv4Unspecified()
+	case "6":
+		return netip.IPv6Unspecified()
+	}
+	return netip.Addr{}
+}
+
+func (n *Net) resolveHost(ctx context.Context, family, host string) ([]netip.Addr, error) {
+	var list []netip.Addr
+	if ip, err := netip.ParseAddr(host); err == nil {
+		list = []netip.Addr{ip}
+	} else {
 		if n.cfg.Resolver == nil {
-			return netip.Addr{}, &net.DNSError{Err: ErrNoHost.Error(), Name: host, UnwrapErr: ErrNoHost}
+			return nil, &net.DNSError{Err: ErrNoHost.Error(), Name: host, UnwrapErr: ErrNoHost}
 		}
-		list, err := n.cfg.Resolver.LookupNetIP(ctx, "ip4", host)
-		if err != nil {
-			return netip.Addr{}, err
+		if list, err = n.cfg.Resolver.LookupNetIP(ctx, "ip"+family, host); err != nil {
+			return nil, err
 		}
 		if len(list) == 0 {
-			return netip.Addr{}, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 		}
-		ip = list[0]
 	}
-	if ip = ip.Unmap(); !ip.Is4() {
-		if ip.IsUnspecified() { // "[::]:80" is how many programs write "any"
-			return netip.IPv4Unspecified(), nil
+	var out []netip.Addr
+	for _, ip := range list {
+		switch ip = ip.Unmap(); {
+		case ip == netip.IPv6Unspecified(): // "[::]:80" is how many programs write "any"
+			out = append(out, anyOf(family))
+		case family == "" || ip.Is4() == (family == "4"):
+			out = append(out, ip)
 		}
-		return netip.Addr{}, &net.AddrError{Err: "no suitable address", Addr: host}
 	}
-	return ip, nil
+	if len(out) == 0 {
+		return nil, &net.AddrError{Err: "no suitable address", Addr: host}
+	}
+	return out, nil
+}
+
+// withPort is the address of what a shard has bound, as the others are to bind it:
+// what was asked for, with the port that was chosen.
+func withPort(asked, bound netip.AddrPort) netip.AddrPort {
+	if !asked.Addr().IsValid() {
+		return netip.AddrPortFrom(netip.Addr{}, bound.Port())
+	}
+	return bound
+}
+
+// shown is how an address of a socket is shown: 0.0.0.0 also stands for the
+// addresses of both families.
+func shown(a netip.AddrPort) netip.AddrPort {
+	if !a.Addr().IsValid() {
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port())
+	}
+	return a
+}
+
+// scoped is an address as it travels in a datagram's control block, netip the way
+// back. Zones are numbers there (header.Addr.WithZone).
+func (n *Net) scoped(a netip.Addr) header.Addr {
+	x := header.FromNetip(a.Unmap())
+	if a.Zone() == "" || !x.NeedsZone() {
+		return x
+	}
+	for i, name := range n.zones {
+		if name == a.Zone() {
+			return x.WithZone(uint8(i + 1))
+		}
+	}
+	z, _ := strconv.ParseUint(a.Zone(), 10, 8)
+	return x.WithZone(uint8(z))
+}
+
+func (n *Net) netip(a header.Addr) netip.Addr {
+	z := int(a.Zone())
+	switch {
+	case z == 0:
+		return a.Netip()
+	case z <= len(n.zones):
+		return a.Unzoned().Netip().WithZone(n.zones[z-1])
+	}
+	return a.Unzoned().Netip().WithZone(strconv.Itoa(z))
 }
 
 // laneFor picks the shard for a connection from local to remote: any, unless

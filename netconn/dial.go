@@ -13,9 +13,10 @@ func (n *Net) Dial(network, address string) (net.Conn, error) {
 	return n.DialContext(context.Background(), network, address)
 }
 
-// DialContext connects to an address, as net.Dialer does: "tcp" or "tcp4" gives
-// a *TCPConn, "udp" or "udp4" a connected *UDPConn. Shards take turns. When ctx
-// ends first the attempt is given up.
+// DialContext connects to an address, as net.Dialer does: "tcp", "tcp4" or "tcp6"
+// gives a *TCPConn, "udp", "udp4" or "udp6" a connected *UDPConn. Of a name with
+// several addresses, all are tried in turn. Shards take turns. When ctx ends first
+// the attempt is given up.
 func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return n.DialFrom(ctx, network, netip.AddrPort{}, address)
 }
@@ -32,20 +33,38 @@ func (n *Net) DialFrom(ctx context.Context, network string, local netip.AddrPort
 	if err := checkNetwork(network, kind); err != nil {
 		return nil, opError("dial", network, nil, nil, err)
 	}
-	remote, err := n.resolve(ctx, network, address)
+	remotes, err := n.resolve(ctx, network, address)
 	if err != nil {
 		return nil, opError("dial", network, nil, nil, ctxErr(ctx, err))
 	}
+	var first error
+	for _, remote := range remotes {
+		var c net.Conn
+		if c, err = n.dialOne(ctx, network, udp, local, remote); err == nil {
+			return c, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+// dialOne connects to one of a name's addresses.
+func (n *Net) dialOne(ctx context.Context, network string, udp bool, local, remote netip.AddrPort) (net.Conn, error) {
 	if udp {
 		c, err := n.dialUDP(ctx, local, remote)
 		if err != nil {
-			return nil, opError("dial", network, nil, net.UDPAddrFromAddrPort(remote), err)
+			return nil, opError("dial", network, nil, net.UDPAddrFromAddrPort(shown(remote)), err)
 		}
 		return c, nil
 	}
 	c, err := n.dialTCP(ctx, local, remote)
 	if err != nil {
-		return nil, opError("dial", network, nil, net.TCPAddrFromAddrPort(remote), err)
+		return nil, opError("dial", network, nil, net.TCPAddrFromAddrPort(shown(remote)), err)
 	}
 	return c, nil
 }

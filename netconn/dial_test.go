@@ -76,8 +76,10 @@ func TestDialBadAddresses(t *testing.T) {
 		network, address string
 		want             error
 	}{
-		{"tcp6", "[::1]:80", syscall.EAFNOSUPPORT},
-		{"udp6", "[::1]:80", syscall.EAFNOSUPPORT},
+		{"tcp6", "[2001:db8::1]:80", syscall.ENETUNREACH}, // the ends have no IPv6
+		{"udp6", "[2001:db8::1]:80", syscall.ENETUNREACH},
+		{"tcp", "[2001:db8::1]:80", syscall.ENETUNREACH},
+		{"tcp6", "[ff02::1]:80", syscall.EINVAL},
 		{"unix", "/tmp/x", net.UnknownNetworkError("unix")},
 		{"tcp", "host.example:80", netconn.ErrNoHost},
 		{"tcp", "10.0.0.255:80", syscall.EINVAL}, // RFC 1122 4.2.3.10: broadcast
@@ -88,9 +90,14 @@ func TestDialBadAddresses(t *testing.T) {
 		require.ErrorIs(t, err, c.want, "%s %s", c.network, c.address)
 	}
 	for _, address := range []string{"10.0.0.2", "10.0.0.2:nonsense", "[2001:db8::1]:80", ":x:"} {
-		_, err := b.client.Dial("tcp", address)
+		_, err := b.client.Dial("tcp4", address)
 		var oe *net.OpError
 		require.ErrorAs(t, err, &oe, address)
+	}
+	for network, address := range map[string]string{"tcp4": "[2001:db8::1]:80", "udp6": "10.0.0.2:80"} {
+		_, err := b.client.Dial(network, address)
+		var ae *net.AddrError
+		require.ErrorAs(t, err, &ae, address)
 	}
 }
 

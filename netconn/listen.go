@@ -40,9 +40,10 @@ type listenPart struct {
 	waiting int            // connections that nobody has accepted or closed yet
 }
 
-// Listen listens on an address, on every shard. network is "tcp" or "tcp4"; an
-// empty or unspecified host is all addresses, port 0 one that is free on all
-// shards.
+// Listen listens on an address, on every shard. network is "tcp", "tcp4" or
+// "tcp6"; an empty host, or "[::]" with "tcp", is all addresses of the network's
+// families, "0.0.0.0" those of IPv4, port 0 one that is free on all shards. The
+// Addr of a listener on all addresses of both families is 0.0.0.0 and its port.
 func (n *Net) Listen(network, address string) (net.Listener, error) {
 	fail := func(addr net.Addr, err error) (net.Listener, error) {
 		return nil, opError("listen", network, nil, addr, err)
@@ -50,10 +51,11 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 	if err := checkNetwork(network, "tcp"); err != nil {
 		return fail(nil, err)
 	}
-	at, err := n.resolve(context.Background(), network, address)
+	list, err := n.resolve(context.Background(), network, address)
 	if err != nil {
 		return fail(nil, err)
 	}
+	at := list[0]
 	for try := 0; ; try++ {
 		ln, err := n.listen(at)
 		if err == nil {
@@ -61,7 +63,7 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 		}
 		// A port that one shard found free may be taken on another.
 		if at.Port() != 0 || try == 10 {
-			return fail(net.TCPAddrFromAddrPort(at), err)
+			return fail(net.TCPAddrFromAddrPort(shown(at)), err)
 		}
 	}
 }
@@ -82,9 +84,9 @@ func (n *Net) listen(at netip.AddrPort) (*Listener, error) {
 		ln.mu.Lock()
 		ln.parts = append(ln.parts, p)
 		ln.mu.Unlock()
-		at = p.addr // the others take the same port
+		at = withPort(at, p.addr) // the others take the same port
 	}
-	ln.addr = at
+	ln.addr = shown(at)
 	return ln, nil
 }
 

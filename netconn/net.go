@@ -21,6 +21,7 @@ type Net struct {
 	cfg      Config
 	lanes    []*lane
 	byPool   [pbuf.MaxPools]*lane
+	zones    []string // names of the interfaces when the Net was made, by zone less 1
 	watchers sync.WaitGroup
 	turn     atomic.Uint32 // of the shards, for outgoing connections
 
@@ -79,6 +80,11 @@ func (n *Net) attach() error {
 	for _, l := range n.lanes {
 		err := l.sh.Call(func(sh *shard.Shard) error {
 			l.side = newSide(l)
+			if l == n.lanes[0] {
+				for _, nif := range sh.Stack().Netifs() {
+					n.zones = append(n.zones, nif.Name())
+				}
+			}
 			sh.AddPoller(l.side)
 			sh.OnStop(l.shardStopped)
 			sh.OnClose(l.sweep)

@@ -31,11 +31,17 @@ type packetMeta struct {
 	part uint16 // index of the part that it came by
 }
 
-// maxDatagram is the most that UDP over IPv4 carries (RFC 768, RFC 791).
-const maxDatagram = 65535 - header.IPv4Len - header.UDPLen
+// maxDatagram is the most that UDP carries to an address (RFC 768, RFC 791, RFC
+// 8200 3).
+func maxDatagram(to netip.Addr) int {
+	if to.Is4() {
+		return 65535 - header.IPv4Len - header.UDPLen
+	}
+	return 65535 - header.UDPLen
+}
 
-// ListenPacket opens a UDP socket. network is "udp" or "udp4"; an empty or
-// unspecified host is all addresses, port 0 one that is free on all shards.
+// ListenPacket opens a UDP socket. network is "udp", "udp4" or "udp6"; hosts and
+// ports are those of Listen.
 func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	fail := func(addr net.Addr, err error) (net.PacketConn, error) {
 		return nil, opError("listen", network, nil, addr, err)
@@ -43,10 +49,11 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err := checkNetwork(network, "udp"); err != nil {
 		return fail(nil, err)
 	}
-	at, err := n.resolve(context.Background(), network, address)
+	list, err := n.resolve(context.Background(), network, address)
 	if err != nil {
 		return fail(nil, err)
 	}
+	at := list[0]
 	for try := 0; ; try++ {
 		c, err := n.openUDP(n.lanes, at, netip.AddrPort{})
 		if err == nil {
@@ -54,7 +61,7 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 		}
 		// A port that one shard found free may be taken on another.
 		if at.Port() != 0 || try == 10 {
-			return fail(net.UDPAddrFromAddrPort(at), err)
+			return fail(net.UDPAddrFromAddrPort(shown(at)), err)
 		}
 	}
 }
@@ -95,7 +102,10 @@ func (n *Net) openUDP(lanes []*lane, local, remote netip.AddrPort) (*UDPConn, er
 		c.mu.Lock()
 		c.parts = append(c.parts, p)
 		c.mu.Unlock()
-		c.local = p.addr // the others take the same port
+		c.local = withPort(c.local, p.addr) // the others take the same port
+		if remote.IsValid() {
+			c.local = p.addr
+		}
 	}
 	return c, nil
 }
@@ -129,7 +139,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, from netip.AddrPort, err
 	p := c.queue.Pop()
 	c.n--
 	m := pbuf.CB[packetMeta](p)
-	from = netip.AddrPortFrom(m.addr.Netip(), m.port)
+	from = netip.AddrPortFrom(c.net.netip(m.addr), m.port)
 	part := c.parts[m.part]
 	l := part.lane
 	l.limbo.Inc()
@@ -188,7 +198,7 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		return 0, c.opError("write", net.ErrWriteToConnected)
 	}
 	ip := to.Addr().Unmap()
-	if !ip.Is4() || to.Port() == 0 {
+	if !ip.IsValid() || ip.IsUnspecified() || to.Port() == 0 {
 		return 0, c.opError("write", os.NewSyscallError("sendto", syscall.EINVAL))
 	}
 	return c.send(b, netip.AddrPortFrom(ip, to.Port()))
@@ -205,10 +215,10 @@ func (c *UDPConn) Write(b []byte) (int, error) {
 // send gives a datagram to the shard that all datagrams to that end leave by,
 // so that they stay in order. It waits for a buffer.
 func (c *UDPConn) send(b []byte, to netip.AddrPort) (int, error) {
-	if len(b) > maxDatagram {
+	if len(b) > maxDatagram(to.Addr()) {
 		return 0, c.opError("write", os.NewSyscallError("sendto", syscall.EMSGSIZE))
 	}
-	dst := header.FromNetip(to.Addr())
+	dst := c.net.scoped(to.Addr())
 	part := c.parts[(dst.Uint32()+uint32(to.Port()))%uint32(len(c.parts))]
 	if err := part.send(b, dst, to.Port()); err != nil {
 		return 0, c.opError("write", err)
@@ -274,7 +284,7 @@ func (c *UDPConn) sweep() {
 func (c *UDPConn) wake() { c.interrupt() }
 
 // LocalAddr is the socket's own end, a *net.UDPAddr.
-func (c *UDPConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.local) }
+func (c *UDPConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(shown(c.local)) }
 
 // RemoteAddr is the other end of a connected socket, nil without one.
 func (c *UDPConn) RemoteAddr() net.Addr {

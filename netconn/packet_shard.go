@@ -170,7 +170,7 @@ func (p *packetPart) sendNow(q *pbuf.Pbuf) {
 		return
 	}
 	m := pbuf.CB[packetMeta](q)
-	to := netip.AddrPortFrom(m.addr.Netip(), m.port)
+	to := netip.AddrPortFrom(p.u.Stack().Netip(m.addr), m.port)
 	var err error
 	if p.c.remote.IsValid() {
 		err = p.u.Send(q)
@@ -184,7 +184,7 @@ func (p *packetPart) sendNow(q *pbuf.Pbuf) {
 }
 
 // udpRecv and udpErr are the stack's callbacks.
-func udpRecv(arg any, _ *stack.UDP, q *pbuf.Pbuf, from netip.AddrPort) {
+func udpRecv(arg any, u *stack.UDP, q *pbuf.Pbuf, from netip.AddrPort) {
 	p := arg.(*packetPart)
 	if p.waiting >= p.lane.net.cfg.Datagrams {
 		p.dropped++
@@ -192,7 +192,7 @@ func udpRecv(arg any, _ *stack.UDP, q *pbuf.Pbuf, from netip.AddrPort) {
 		return
 	}
 	p.waiting++
-	*pbuf.CB[packetMeta](q) = packetMeta{addr: header.FromNetip(from.Addr()), port: from.Port(), part: p.index}
+	*pbuf.CB[packetMeta](q) = packetMeta{addr: u.Stack().Scoped(from.Addr()), port: from.Port(), part: p.index}
 	p.rx.Push(q)
 	p.soon()
 }

@@ -187,7 +187,7 @@ func TestUDPErrors(t *testing.T) {
 	opErr(t, err, "write", syscall.EINVAL)
 	_, err = pc.WriteTo(nil, &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1)})
 	opErr(t, err, "write", syscall.EINVAL)
-	_, err = pc.WriteTo(nil, &net.UDPAddr{IP: net.IPv6loopback, Port: 1})
+	_, err = pc.WriteTo(nil, &net.UDPAddr{IP: net.IPv6unspecified, Port: 1})
 	opErr(t, err, "write", syscall.EINVAL)
 	_, err = pc.(net.Conn).Write([]byte("x"))
 	opErr(t, err, "write", syscall.EDESTADDRREQ)

@@ -42,7 +42,7 @@ func (st *steering) bucket(hash uint32) int { return int(hash) & (st.table.Size(
 // owns reports whether the flow of frame p is here, in a bucket of which some
 // are elsewhere.
 func (s *Shard) owns(st *steering, p *pbuf.Pbuf) bool {
-	f, ok := flowOf(p.Payload())
+	f, ok := flowOf(p.Payload(), p.Netif)
 	return ok && len(st.moved.former[st.bucket(st.hashOf(&f))]) != 0 &&
 		s.stack.HasFlow(f.proto, f.local, f.remote, f.lport, f.rport)
 }
@@ -53,7 +53,7 @@ func (s *Shard) follow(sp *shardPort, p *pbuf.Pbuf, mine bool) bool {
 	if !mine {
 		return false
 	}
-	f, ok := flowOf(p.Payload())
+	f, ok := flowOf(p.Payload(), sp.nif.Index())
 	if !ok {
 		return false
 	}
@@ -109,7 +109,7 @@ func (s *Shard) sendChase(p *pbuf.Pbuf, c *chase) {
 // on.
 func (s *Shard) chaseOn(sp *shardPort, p *pbuf.Pbuf) bool {
 	c := *pbuf.CB[chase](p)
-	f, ok := flowOf(p.Payload())
+	f, ok := flowOf(p.Payload(), sp.nif.Index())
 	if !ok || s.stack.HasFlow(f.proto, f.local, f.remote, f.lport, f.rport) {
 		return false
 	}

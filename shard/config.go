@@ -152,6 +152,9 @@ type PortConfig struct {
 	MTU int
 	// Addrs are the interface's addresses, the same on all shards.
 	Addrs []netip.Prefix
+	// Autoconf has the interface get IPv6 addresses and routers from the link
+	// (stack.Netif.SetAutoconfig).
+	Autoconf bool
 	// Routes that leave through the interface.
 	Routes []RouteConfig
 	// Neighbors that need no resolution.

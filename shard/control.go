@@ -162,7 +162,7 @@ func (g *Group) DelNeighbor(i int, ip netip.Addr) error {
 // neighbor is what the shard knows of a neighbour.
 func (s *Shard) neighbor(nif *stack.Netif, ip netip.Addr) (stack.Neighbor, bool) {
 	for _, n := range s.stack.Neighbors() {
-		if n.Netif == nif && n.Addr == ip.Unmap() {
+		if n.Netif == nif && n.Addr.WithZone("") == ip.Unmap().WithZone("") {
 			return n, true
 		}
 	}
@@ -174,6 +174,29 @@ func (g *Group) SetUp(i int, up bool) error {
 	return g.onPort(i,
 		func(_ *Shard, nif *stack.Netif) error { nif.SetUp(up); return nil },
 		func(_ *Shard, nif *stack.Netif) { nif.SetUp(!up) })
+}
+
+// JoinGroup has interface i receive packets to an IPv6 group on every shard.
+// Errors of stack.Netif.JoinGroup.
+func (g *Group) JoinGroup(i int, a netip.Addr) error {
+	return g.onPort(i,
+		func(_ *Shard, nif *stack.Netif) error { return nif.JoinGroup(a) },
+		func(_ *Shard, nif *stack.Netif) { _ = nif.LeaveGroup(a) }) // it was joined just now
+}
+
+// LeaveGroup undoes one JoinGroup. Errors of stack.Netif.LeaveGroup.
+func (g *Group) LeaveGroup(i int, a netip.Addr) error {
+	return g.onPort(i,
+		func(_ *Shard, nif *stack.Netif) error { return nif.LeaveGroup(a) },
+		func(_ *Shard, nif *stack.Netif) { _ = nif.JoinGroup(a) }) // it was in it just now
+}
+
+// SetAutoconfig has interface i get IPv6 addresses and routers from the link, or
+// ends that. Errors of stack.Netif.SetAutoconfig.
+func (g *Group) SetAutoconfig(i int, on bool) error {
+	return g.onPort(i,
+		func(_ *Shard, nif *stack.Netif) error { return nif.SetAutoconfig(on) },
+		func(_ *Shard, nif *stack.Netif) { _ = nif.SetAutoconfig(!on) }) // it worked just now
 }
 
 // Listener is a TCP listener that every shard has a part of.

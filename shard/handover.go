@@ -36,6 +36,9 @@ const (
 	CauseResteer
 	// CauseRelay: a frame to be sent, of a shard without a queue.
 	CauseRelay
+	// CauseND: neighbour or multicast listener discovery of IPv6, which the first
+	// shard does for all.
+	CauseND
 	numCauses
 )
 
@@ -43,7 +46,7 @@ const (
 const NumCauses = int(numCauses)
 
 var causeNames = [numCauses]string{"no RSS", "few queues", "wrong hash", "tunnel", "fragment",
-	"ICMP", "protocol", "group", "re-steered", "relay"}
+	"ICMP", "protocol", "group", "re-steered", "relay", "ND"}
 
 // String is a short name.
 func (c Cause) String() string {
@@ -196,6 +199,6 @@ func (s *Shard) spread(sp *shardPort, p *pbuf.Pbuf) {
 
 // takesGroup reports whether a PCB of this shard takes the datagram in frame p.
 func (s *Shard) takesGroup(sp *shardPort, p *pbuf.Pbuf) bool {
-	f, ok := flowOf(p.Payload())
+	f, ok := flowOf(p.Payload(), sp.nif.Index())
 	return ok && f.proto == header.ProtoUDP && s.stack.TakesUDP(sp.nif, f.remote, f.local, f.rport, f.lport)
 }

@@ -1,9 +1,9 @@
 package shard
 
 import (
-	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/ring"
+	"github.com/shardstack/shardstack/stack"
 )
 
 // A packet in the mesh is the address of its pbuf. Pbufs lie on cache lines, so
@@ -23,17 +23,18 @@ const (
 	meshStage   = 64  // packets collected before a push
 	homeDepth   = 512 // buffers on their way home
 	homeBatch   = 64
-	learnDepth  = 64
+	learnDepth  = 32
 	learnLimit  = 1 << 16 // neighbours that wait for a full ring
 	homeRounds  = 8       // rounds after which even few buffers go home
 	meshInBatch = 64
 )
 
-// learned is a neighbour that one shard tells another.
+// learned is what one shard tells another: something that ND has found out (nd6),
+// or a neighbour that ARP has, of which the event says Addr and MAC.
 type learned struct {
-	addr header.Addr
-	mac  header.MAC
-	nif  uint8
+	event stack.ND6Event
+	nif   uint8
+	nd6   bool
 }
 
 // pair is the rings from one shard to another.

@@ -9,6 +9,34 @@ import (
 // whichever shard the port chooses: ARP has no ports to hash. So each shard
 // tells all others what it learned.
 
+// What ND has found out (stack.ND6Event) is told in the same way. Its messages go to
+// the first shard (see steering.homeICMP6), which alone looks for duplicates of
+// addresses and solicits routers.
+
+// onND6 is the stack's ND6Happened hook: it notes the event for all other shards,
+// and asks the hook that the user had set.
+func (s *Shard) onND6(user func(*stack.Netif, stack.ND6Event)) func(*stack.Netif, stack.ND6Event) {
+	return func(nif *stack.Netif, e stack.ND6Event) {
+		if user != nil {
+			user(nif, e)
+		}
+		s.tell(learned{event: e, nif: nif.Index(), nd6: true})
+	}
+}
+
+// tell notes something for all other shards.
+func (s *Shard) tell(m learned) {
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		if len(l.tell) == learnLimit {
+			s.n.LearnedLost++
+			continue
+		}
+		l.tell = append(l.tell, m)
+		s.staged = true
+	}
+}
+
 // onLearned is the stack's NeighborLearned hook: it notes the neighbour for all
 // other shards, and asks the hook that the user had set.
 func (s *Shard) onLearned(user func(*stack.Netif, header.Addr, header.MAC)) func(*stack.Netif, header.Addr, header.MAC) {
@@ -19,16 +47,7 @@ func (s *Shard) onLearned(user func(*stack.Netif, header.Addr, header.MAC)) func
 		if s.learning {
 			return // another shard knows it: that is whom it came from
 		}
-		m := learned{addr: addr, mac: mac, nif: nif.Index()}
-		for i := range s.lanes {
-			l := &s.lanes[i]
-			if len(l.tell) == learnLimit {
-				s.n.LearnedLost++
-				continue
-			}
-			l.tell = append(l.tell, m)
-			s.staged = true
-		}
+		s.tell(learned{event: stack.ND6Event{Addr: addr, MAC: mac}, nif: nif.Index()})
 	}
 }
 
@@ -49,8 +68,12 @@ func (s *Shard) takeLearned(l *lane) (n int) {
 	for left := l.in.learned.Len(); n < left; n++ {
 		m, _ := l.in.learned.Pop()
 		if nifs := s.stack.Netifs(); int(m.nif) <= len(nifs) {
+			if m.nd6 {
+				s.stack.ApplyND6(nifs[m.nif-1], m.event)
+				continue
+			}
 			s.learning = true
-			s.stack.LearnNeighbor(nifs[m.nif-1], m.addr, m.mac)
+			s.stack.LearnNeighbor(nifs[m.nif-1], m.event.Addr, m.event.MAC)
 			s.learning = false
 		}
 	}

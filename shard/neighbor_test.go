@@ -116,7 +116,7 @@ func TestNeighborsThatDoNotFitWait(t *testing.T) {
 	cfg.Burst = MaxBurst
 	g := newGroup(t, cfg)
 	require.NoError(t, g.begin(1000))
-	for i := range learnDepth + 100 {
+	for i := range 3 * learnDepth {
 		a := netip.AddrFrom4([4]byte{10, 0, 1 + byte(i/200), 1 + byte(i%200)})
 		p.inject(0, arpFrame(header.ARPRequest, a.String(), "10.0.0.1"))
 	}
@@ -126,5 +126,5 @@ func TestNeighborsThatDoNotFitWait(t *testing.T) {
 	require.True(t, s.blocked(), "no long sleep while some wait")
 	step(t, g, 4)
 	require.False(t, s.blocked())
-	require.Len(t, g.shards[1].Stack().Neighbors(), learnDepth+100)
+	require.Len(t, g.shards[1].Stack().Neighbors(), 3*learnDepth)
 }

@@ -15,6 +15,7 @@ import (
 // setHooks adds to a shard's hooks what a group needs.
 func (s *Shard) setHooks(h *stack.Hooks) {
 	h.NeighborLearned = s.onLearned(h.NeighborLearned)
+	h.ND6Happened = s.onND6(h.ND6Happened)
 	if h.LargeMemory == nil {
 		h.LargeMemory = hugePages
 	}
@@ -68,7 +69,7 @@ func (s *Shard) ownPort(local, remote header.Addr, rport uint16, start, attempt 
 	if i >= len(s.ports) || s.ports[i].solver == nil {
 		return 0
 	}
-	ports := s.ports[i].solver.Ports(remote, local, rport)
+	ports := s.ports[i].solver.Ports(remote.Unzoned(), local.Unzoned(), rport)
 	if n := ports.Count(); attempt < n {
 		return ports.Port(start%n + attempt)
 	}
@@ -96,12 +97,8 @@ func (s *Shard) portFor(local header.Addr) int {
 
 // portOfLate is portOf for an address that was not configured but added later.
 func (s *Shard) portOfLate(local header.Addr) int {
-	for i := range s.ports {
-		for _, a := range s.ports[i].nif.Addrs() {
-			if header.FromNetip(a.Addr().Unmap()) == local {
-				return i
-			}
-		}
+	if nif := s.stack.NetifOf(local); nif != nil && int(nif.Index()) <= len(s.ports) {
+		return int(nif.Index()) - 1
 	}
 	return -1
 }

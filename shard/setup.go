@@ -146,6 +146,7 @@ func (g *Group) newShard(id, core int) (*Shard, error) {
 	// A tuple may move from shard to shard (Resteer): its secrets are the group's.
 	def(&sc.FlowSecret, deriveSeed(sc.Seed, -1))
 	sc.Seed = deriveSeed(sc.Seed, id)
+	sc.IPv6.Follower = sc.IPv6.Follower || id != 0
 	s.setHooks(&sc.Hooks)
 	if s.stack, err = stack.New(sc); err != nil {
 		return nil, errors.Join(fmt.Errorf("shard %d: %w", id, err), s.pool.Close())
@@ -229,6 +230,11 @@ func (s *Shard) configure(nif *stack.Netif, cfg *PortConfig) error {
 	for _, a := range cfg.Addrs {
 		if err := nif.AddAddr(a); err != nil {
 			return fmt.Errorf("address %v: %w", a, err)
+		}
+	}
+	if cfg.Autoconf {
+		if err := nif.SetAutoconfig(true); err != nil {
+			return fmt.Errorf("autoconfiguration: %w", err)
 		}
 	}
 	for _, r := range cfg.Routes {

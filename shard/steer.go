@@ -17,6 +17,7 @@ import (
 //	fragments              to where the addresses' hash says, all of a packet
 //	ICMP errors            to the shard of the connection that they quote
 //	ICMP echo replies      to shard identifier mod shards
+//	ND, MLD                to the first shard, which tells the others
 //	other IP protocols     to where the addresses' hash says
 //	group datagrams        to where the hash says, and on if nobody is there
 //	ARP, all that is no IP stays where it arrived
@@ -165,6 +166,9 @@ func (st *steering) homeSlow(p *pbuf.Pbuf, b []byte, self int) (int, Cause) {
 			why = CauseFragment
 		}
 	case rss.KindIPv6:
+		if h, why, ok := st.homeICMP6(b[n:]); ok {
+			return h, why
+		}
 		if (*header.IPv6)(b[n:]).NextHeader() == header.ProtoFragment {
 			why = CauseFragment
 		}
@@ -176,7 +180,7 @@ func (st *steering) homeSlow(p *pbuf.Pbuf, b []byte, self int) (int, Cause) {
 // group's members may be anywhere, and ports may not look past tags.
 func (st *steering) portsCause(b []byte, kind rss.Kind) Cause {
 	switch typ := (*header.Ethernet)(b).Type(); {
-	case b[0]&1 != 0 && kind == rss.KindUDP4:
+	case b[0]&1 != 0 && (kind == rss.KindUDP4 || kind == rss.KindUDP6):
 		return CauseGroup
 	case st.away == CauseWrongHash && (typ == header.EtherTypeVLAN || typ == header.EtherTypeQinQ):
 		return CauseTunnel
@@ -213,9 +217,38 @@ func (st *steering) homeICMP(b []byte) (int, bool) {
 	return 0, false
 }
 
+// homeICMP6 is homeICMP for an IPv6 packet b. What is about the link goes to the
+// first shard, which tells the others what it has found out.
+func (st *steering) homeICMP6(b []byte) (int, Cause, bool) {
+	if (*header.IPv6)(b).NextHeader() == header.ProtoFragment {
+		return 0, 0, false
+	}
+	proto, l4, ok := upper6(b)
+	if !ok || proto != header.ProtoICMPv6 || len(l4) < header.ICMPv6Len {
+		return 0, 0, false
+	}
+	icmp := (*header.ICMPv6)(l4)
+	switch typ := icmp.Type(); {
+	case typ == header.ICMPv6EchoReply:
+		return int(icmp.EchoID()) % st.shards, CauseICMP, true
+	case typ >= header.ICMPv6MLDQuery && typ <= header.ICMPv6Redirect:
+		return 0, CauseND, true
+	case !icmp.IsError():
+		return 0, 0, false
+	}
+	l4 = l4[header.ICMPv6Len:]
+	if f, ok := quotedFlow6(l4, 0); ok {
+		return int(st.table.Queue(st.hashOf(&f))), CauseICMP, true
+	}
+	if proto, echo, ok := upper6(l4); ok && proto == header.ProtoICMPv6 && len(echo) >= header.ICMPv6Len && echo[0] == header.ICMPv6Echo {
+		return int((*header.ICMPv6)(echo).EchoID()) % st.shards, CauseICMP, true
+	}
+	return 0, 0, false
+}
+
 // hashOf is the hash of the packets that come by a flow.
 func (st *steering) hashOf(f *flow) uint32 {
-	return st.hasher.HashTuple(f.remote, f.local, f.rport, f.lport)
+	return st.hasher.HashTuple(f.remote.Unzoned(), f.local.Unzoned(), f.rport, f.lport)
 }
 
 // quotedEcho is the identifier of the echo request that an ICMP error quotes.

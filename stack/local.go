@@ -96,5 +96,8 @@ func (s *Stack) localNetif(a header.Addr) *Netif {
 	return nil
 }
 
+// NetifOf is the interface that has a unicast address (as of Scoped), or nil.
+func (s *Stack) NetifOf(a header.Addr) *Netif { return s.localNetif(a) }
+
 // isLocal reports whether a is an address of any interface.
 func (s *Stack) isLocal(a header.Addr) bool { return s.localNetif(a) != nil }
