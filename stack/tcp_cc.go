@@ -126,7 +126,7 @@ func (t *TCP) ackSample() *AckSample {
 func (t *TCP) ccAck(a *AckSample) {
 	c := &t.cc
 	if c.state|uint32(t.flags&(tfOwnCC|tfECN)) == 0 && !a.Recovery { // nearly all connections
-		if a.FlightSize < c.Cwnd/2 {
+		if a.FlightSize < c.Cwnd/2 || a.Acked == 0 { // RFC 3042 2: duplicates leave the window alone
 			return
 		}
 		if c.Cwnd < min(stateFrom*c.MSS, c.Ssthresh) {
@@ -149,6 +149,7 @@ func (t *TCP) ccAckSlow(a *AckSample) {
 	c, st := &t.cc, t.ccState()
 	used := st.use.ack(c, a)
 	switch {
+	case a.Acked == 0: // RFC 5681 3.1, RFC 3042 2: only what is acknowledged in order opens the window
 	case !used || c.Cwnd >= cwndMax:
 		st.cubic.skip(a.Now)
 		st.use.expire(c, a.Now, t.initialWindow())
