@@ -61,6 +61,9 @@ func (o Offload) caps() offload.Caps {
 var (
 	clientNet = netip.MustParsePrefix("198.18.0.1/15")
 	serverNet = netip.MustParsePrefix("198.19.0.1/15")
+
+	clientNet6 = netip.MustParsePrefix("2001:db8::1/64")
+	serverNet6 = netip.MustParsePrefix("2001:db8::ffff:1/64")
 )
 
 // Options describe a Testbed.
@@ -71,6 +74,8 @@ type Options struct {
 	MTU    int // default 1500
 	// Offload of the in-memory wire. A real port does what it can.
 	Offload Offload
+	// IPv6 gives both ends of the wire IPv6 addresses, too.
+	IPv6 bool
 	// Backlog of each listener of a server shard. Default 65536.
 	Backlog int
 	Stack   stack.Config
@@ -221,6 +226,11 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	}
 	c.Ports = []shard.PortConfig{{Port: a, Addrs: clientPrefixes(), TxQueue: 8192}}
 	s.Ports = []shard.PortConfig{{Port: b, Addrs: []netip.Prefix{serverNet}, TxQueue: 8192}}
+	if tb.opt.IPv6 {
+		c.Stack.IPv6.DADTransmits, s.Stack.IPv6.DADTransmits = -1, -1
+		c.Ports[0].Addrs = append(c.Ports[0].Addrs, clientNet6)
+		s.Ports[0].Addrs = append(s.Ports[0].Addrs, serverNet6)
+	}
 	c.Init = func(s *shard.Shard) error { return tb.initClient(s, conns(s.ID())) }
 	s.Init = tb.initServer
 	if cg, err = shard.NewGroup(c); err != nil {

@@ -83,7 +83,8 @@ func newBed(c *command, o *options) (*bed, error) {
 	}
 	if err == nil && far != nil {
 		cfg := groupConfig(c, o, farCores, true)
-		cfg.Ports = []shard.PortConfig{portConfig(far, prefixes{firstAddr}, netip.Addr{})}
+		serverAddr, _ := o.ends()
+		cfg.Ports = []shard.PortConfig{portConfig(far, prefixes{serverAddr}, netip.Addr{})}
 		cfg.Init = b.serve(farCores.Len(), o)
 		b.far, err = shard.NewGroup(cfg)
 	}
@@ -108,7 +109,11 @@ func closePort(p port.Port) error {
 func portConfig(p port.Port, addrs prefixes, gateway netip.Addr) shard.PortConfig {
 	cfg := shard.PortConfig{Port: p, Addrs: addrs}
 	if gateway.IsValid() {
-		cfg.Routes = []shard.RouteConfig{{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: gateway}}
+		all := netip.IPv4Unspecified()
+		if gateway.Is6() {
+			all = netip.IPv6Unspecified()
+		}
+		cfg.Routes = []shard.RouteConfig{{Prefix: netip.PrefixFrom(all, 0), Gateway: gateway}}
 	}
 	return cfg
 }
@@ -122,6 +127,7 @@ func groupConfig(c *command, o *options, cores affinity.Set, far bool) shard.Con
 	size := sizing(c, o, cores.Len())
 	cfg.Pool, cfg.Stack.TCP = size.pool, size.tcp
 	cfg.GRO, cfg.Stack.TCP.GSO = shard.GROPolicy(o.gro), stack.GSOMode(o.gso)
+	cfg.Stack.IPv6.DADTransmits = -1 // a generator begins at once
 	cfg.Stack.TCP.TimeWait = o.timeWait
 	if o.timeWait == 0 {
 		cfg.Stack.TCP.TimeWait = -1 // none; a zero there is the stack's default

@@ -24,12 +24,16 @@ const (
 	labStack  = "198.18.0.1"
 	labKernel = "198.18.0.2"
 	labDevice = "gen0"
+
+	labStack6  = "2001:db8::1"
+	labKernel6 = "2001:db8::2"
 )
 
 // lab is a network namespace whose kernel the stack talks to over a TAP device.
 type lab struct {
-	t  testing.TB
-	ns string
+	t    testing.TB
+	ns   string
+	more []string // arguments of all commands
 }
 
 // newLab makes a namespace. Needs root, ip and /dev/net/tun.
@@ -37,14 +41,21 @@ func newLab(t testing.TB) *lab {
 	t.Helper()
 	testenv.Root(t)
 	testenv.Device(t, "/dev/net/tun")
-	return &lab{t, testenv.Netns(t)}
+	return &lab{t: t, ns: testenv.Netns(t)}
 }
 
 // args completes a command line with the device and cores.
 func (l *lab) args(cores int, args ...string) []string {
 	l.t.Helper()
-	return append(args, corelist(l.t, cores), "--port=tap:"+labDevice, "--netns="+l.ns,
+	return append(append(args, l.more...), corelist(l.t, cores), "--port=tap:"+labDevice, "--netns="+l.ns,
 		"--addr="+labStack+"/24", "--kernel-addr="+labKernel+"/24", "--json", "--interval=0")
+}
+
+// newLab6 is a lab whose ends have IPv6 addresses, too.
+func newLab6(t testing.TB) *lab {
+	l := newLab(t)
+	l.more = []string{"--addr=" + labStack6 + "/64", "--kernel-addr=" + labKernel6 + "/64"}
+	return l
 }
 
 // measure runs a generator on the given number of shards.
@@ -145,10 +156,21 @@ func (l *lab) inside(f func() error) error {
 // closed: a peer whose device is gone never says so.
 func (l *lab) listen(port string, serve func(c net.Conn)) {
 	l.t.Helper()
+	l.listenOn("tcp4", port, serve)
+}
+
+// listen6 is listen over IPv6.
+func (l *lab) listen6(port string, serve func(c net.Conn)) {
+	l.t.Helper()
+	l.listenOn("tcp6", port, serve)
+}
+
+func (l *lab) listenOn(network, port string, serve func(c net.Conn)) {
+	l.t.Helper()
 	// The address is there once a device is: listen on all.
 	var ln net.Listener
 	require.NoError(l.t, l.inside(func() (err error) {
-		ln, err = net.Listen("tcp4", ":"+port)
+		ln, err = net.Listen(network, ":"+port)
 		return err
 	}))
 	var mu sync.Mutex

@@ -25,6 +25,7 @@ type options struct {
 	addrs      prefixes
 	kernelAddr prefixes
 	gateway    addrValue
+	family     int
 	netns      string
 	queues     int
 	mtu        int
@@ -73,6 +74,20 @@ var (
 	firstAddr  = netip.MustParsePrefix("10.9.0.1/24")
 	secondAddr = netip.MustParsePrefix("10.9.0.2/24")
 )
+
+// The same with --family 6 (RFC 3849).
+var (
+	firstAddr6  = netip.MustParsePrefix("2001:db8:9::1/64")
+	secondAddr6 = netip.MustParsePrefix("2001:db8:9::2/64")
+)
+
+// ends are the two addresses of the family that is asked for.
+func (o *options) ends() (first, second netip.Prefix) {
+	if o.family == 6 {
+		return firstAddr6, secondAddr6
+	}
+	return firstAddr, secondAddr
+}
 
 // flagGroup is a part of the help text.
 type flagGroup struct {
@@ -147,6 +162,7 @@ func (o *options) coreFlags(f *pflag.FlagSet) {
 func (o *options) portFlags(f *pflag.FlagSet, c *command) {
 	f.StringVar(&o.port, "port", c.defaults.device, "mem: an in-memory wire with a server of our own at its other end; tap:NAME: a TAP device, made if need be")
 	f.Var(&o.addrs, "addr", "address of the stack, with its prefix length; may be given several times (default "+secondAddr.String()+" with mem, "+firstAddr.String()+" with tap)")
+	f.IntVar(&o.family, "family", 4, "IP version of the addresses where none are given: 4, or 6 for "+firstAddr6.String()+" and "+secondAddr6.String())
 	f.Var(&o.kernelAddr, "kernel-addr", "address of the kernel's end of a TAP device (default "+secondAddr.String()+" if --addr is not given either)")
 	f.Var(&o.gso, "gso", "TCP segments of up to 64 KiB: auto (if the port cuts them), always (cut in software else), never")
 	f.Var(&o.gro, "gro", "join arriving segments in software where the port doesn't: auto (while it pays), always, never")
@@ -275,20 +291,24 @@ func (o *options) checkPort(c *command) error {
 
 // defaultAddrs fills in addresses that are not given.
 func (o *options) defaultAddrs() error {
+	if o.family != 4 && o.family != 6 {
+		return usagef("--family %d is neither 4 nor 6", o.family)
+	}
+	first, second := o.ends()
 	switch {
 	case o.device.InMemory() && len(o.addrs) == 0:
-		o.addrs = prefixes{secondAddr}
+		o.addrs = prefixes{second}
 	case !o.device.InMemory() && len(o.addrs) == 0:
 		if len(o.kernelAddr) != 0 {
 			return usagef("--kernel-addr without --addr")
 		}
-		o.addrs, o.kernelAddr = prefixes{firstAddr}, prefixes{secondAddr}
+		o.addrs, o.kernelAddr = prefixes{first}, prefixes{second}
 	}
 	for _, p := range o.addrs {
-		if o.device.InMemory() && !p.Contains(firstAddr.Addr()) {
-			return usagef("--addr %v: the server on the in-memory wire is %v", p, firstAddr.Addr())
+		if o.device.InMemory() && !p.Contains(first.Addr()) {
+			return usagef("--addr %v: the server on the in-memory wire is %v", p, first.Addr())
 		}
-		if o.device.InMemory() && p.Addr() == firstAddr.Addr() {
+		if o.device.InMemory() && p.Addr() == first.Addr() {
 			return usagef("--addr %v is that of the server on the in-memory wire", p)
 		}
 	}
@@ -306,7 +326,8 @@ func (o *options) checkTarget(c *command) error {
 	}
 	switch {
 	case o.to == "" && o.device.InMemory():
-		o.target = netip.AddrPortFrom(firstAddr.Addr(), port)
+		first, _ := o.ends()
+		o.target = netip.AddrPortFrom(first.Addr(), port)
 		return nil
 	case o.to == "" && len(o.kernelAddr) != 0:
 		o.target = netip.AddrPortFrom(o.kernelAddr[0].Addr(), port)
@@ -318,9 +339,6 @@ func (o *options) checkTarget(c *command) error {
 		o.target = netip.AddrPortFrom(a, port)
 	} else if o.target, err = netip.ParseAddrPort(o.to); err != nil {
 		return usagef("--to %q is neither an address nor address:port", o.to)
-	}
-	if !o.target.Addr().Is4() {
-		return usagef("--to %q: only IPv4 so far", o.to)
 	}
 	return nil
 }

@@ -99,10 +99,7 @@ func (v *prefixes) Set(text string) error {
 	for _, s := range strings.Split(text, ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(s))
 		if err != nil {
-			return fmt.Errorf("%q is no address with a prefix length, as 10.9.0.1/24", s)
-		}
-		if !p.Addr().Is4() {
-			return fmt.Errorf("%q: only IPv4 so far", s)
+			return fmt.Errorf("%q is no address with a prefix length, as 10.9.0.1/24 or 2001:db8::1/64", s)
 		}
 		*v = append(*v, p)
 	}
@@ -119,13 +116,13 @@ func (v *prefixes) String() string {
 
 func (v *prefixes) Type() string { return "address/bits" }
 
-// addrValue is an IPv4 address.
+// addrValue is an address.
 type addrValue netip.Addr
 
 func (v *addrValue) Set(text string) error {
 	a, err := netip.ParseAddr(text)
-	if err != nil || !a.Is4() {
-		return fmt.Errorf("%q is no IPv4 address", text)
+	if err != nil || a.Is4In6() {
+		return fmt.Errorf("%q is no address", text)
 	}
 	*v = addrValue(a)
 	return nil
