@@ -60,6 +60,7 @@ var rooms = map[string]room{
 	"port":        {floor: 3, internal: drivers, external: []string{xsys}},
 	"port/mem":    {floor: 3, internal: drivers},
 	"port/tap":    {floor: 3, internal: drivers, external: []string{xsys, netlink, netns, ebpf}},
+	"port/dpdk":   {floor: 3, internal: drivers, external: []string{xsys}, cgo: true},
 	"port/impair": {floor: 3, internal: drivers},
 	"port/pcap":   {floor: 3, internal: drivers},
 	"port/trace":  {floor: 3, internal: drivers},

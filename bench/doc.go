@@ -12,8 +12,12 @@
 //	-conns LIST     run only these numbers of connections
 //	-port P         mem: both ends here, joined by memory (default);
 //	                tap:NAME: clients on a TAP device, servers elsewhere
+//	                dpdk:pair: as mem, over a pair of DPDK's rings
+//	                dpdk:DEVICE: clients on a device of DPDK's, a PCI address or a
+//	                virtual device, servers elsewhere; go test -tags dpdk
+//	-eal "ARGS"     more arguments for DPDK's environment
 //
-// and with -port tap:NAME
+// and with -port tap:NAME or dpdk:DEVICE, of which the latter has no -kernel-addr
 //
 //	-to ADDR        the servers' address: "shardgen serve" listens there
 //	-addr A/N       the clients' address; several times, for many connections

@@ -19,7 +19,8 @@ var (
 	coreMask    affinity.MaskFlag
 	layout      = flag.String("layout", "pairs", "pairs or split")
 	connsList   = flag.String("conns", "", "numbers of connections to run, comma-separated (default: each benchmark's own)")
-	portName    = flag.String("port", "mem", "mem or tap:NAME")
+	portName    = flag.String("port", "mem", "mem, tap:NAME, dpdk:DEVICE or dpdk:pair")
+	ealArgs     = flag.String("eal", "", "more arguments for DPDK's environment, separated by blanks")
 	to          = flag.String("to", "", "address of the servers, with a port that is not mem")
 	netnsName   = flag.String("netns", "", "network namespace of the TAP device")
 	addrs       []netip.Prefix
@@ -31,6 +32,7 @@ var (
 var far struct {
 	network *Outside
 	addr    netip.Addr
+	wire    func(queues, queueLen int) (client, server port.Port, err error) // nil: the default one
 }
 
 func TestMain(m *testing.M) {
@@ -63,6 +65,14 @@ func parseFar() error {
 		return fmt.Errorf("-port: %w", err)
 	case name.InMemory() && (*to != "" || len(addrs)+len(kernelAddrs) != 0 || gateway.IsValid() || *netnsName != ""):
 		return fmt.Errorf("-to, -addr, -kernel-addr, -gateway and -netns go with -port tap:NAME")
+	case name.Pair():
+		far.wire = func(queues, queueLen int) (port.Port, port.Port, error) {
+			if err := name.InitDPDK(affinity.Set(coreMask), strings.Fields(*ealArgs)); err != nil {
+				return nil, nil, err
+			}
+			return name.OpenPair(device.Config{Queues: queues, QueueLen: queueLen})
+		}
+		return nil
 	case name.InMemory():
 		return nil
 	case len(addrs) == 0:
@@ -72,6 +82,9 @@ func parseFar() error {
 		return fmt.Errorf("-to: %w", err)
 	}
 	far.network = &Outside{Addrs: addrs, Gateway: gateway, Open: func(queues, queueLen int) (port.Port, error) {
+		if err := name.InitDPDK(affinity.Set(coreMask), strings.Fields(*ealArgs)); err != nil {
+			return nil, err
+		}
 		return name.Open(device.Config{Netns: *netnsName, Queues: queues, QueueLen: queueLen, KernelAddrs: kernelAddrs})
 	}}
 	return nil
@@ -91,7 +104,7 @@ func server(service uint16) netip.AddrPort { return netip.AddrPortFrom(serverNet
 // options are the testbed that the command line asks for.
 func options(b *testing.B, conns int) Options {
 	b.Helper()
-	o := Options{Conns: conns, Cores: cores(b), Outside: far.network}
+	o := Options{Conns: conns, Cores: cores(b), Outside: far.network, Wire: far.wire}
 	switch *layout {
 	case "pairs":
 	case "split":

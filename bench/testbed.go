@@ -82,6 +82,9 @@ type Options struct {
 	// Outside has the clients use a real port, with the servers elsewhere.
 	// Layout does not apply then.
 	Outside *Outside
+	// Wire makes the wire between client and server, each end with so many queues
+	// of so many frames. Default: package port/mem's, which pauses.
+	Wire func(queues, queueLen int) (client, server port.Port, err error)
 	// Client makes the load of one client shard, conns being its part of
 	// Conns.
 	Client func(s *stack.Stack, conns int) load.Client
@@ -199,11 +202,7 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	if tb.opt.Layout == Split {
 		depth = 2048
 	}
-	caps := tb.opt.Offload.caps()
-	a, b, err := mem.New(mem.Config{Pause: true,
-		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
-		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
-	})
+	a, b, err := tb.openWire(queues, depth)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -242,6 +241,22 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	}
 	tb.groups = append(tb.groups, sg)
 	return cg, sg, nil
+}
+
+// openWire makes the wire itself.
+func (tb *Testbed) openWire(queues, depth int) (client, server port.Port, err error) {
+	if tb.opt.Wire != nil {
+		return tb.opt.Wire(queues, depth)
+	}
+	caps := tb.opt.Offload.caps()
+	a, b, err := mem.New(mem.Config{Pause: true,
+		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
+		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, b, nil
 }
 
 func (tb *Testbed) initClient(s *shard.Shard, conns int) error {

@@ -10,6 +10,13 @@ type Backing interface {
 	Drain(src []uintptr)
 }
 
+// BackingCloser is a Backing that is told when the pool is closed: after the
+// last Drain, once for each class that it backs.
+type BackingCloser interface {
+	Backing
+	Close() error
+}
+
 // backingBatch is how many elements go to or from a Backing at a time; twice as
 // many are kept at hand.
 const backingBatch = 256
@@ -121,6 +128,9 @@ func (c *class) refill() bool {
 		return false
 	}
 	c.n = c.backing.Refill(c.free[:n])
+	if debug {
+		debugForget(c.free[:c.n]) // others have written to them meanwhile
+	}
 	return c.n > 0
 }
 
@@ -141,6 +151,10 @@ func (c *class) drain() bool {
 
 // put takes a buffer of this pool back.
 func (pl *Pool) put(p *Pbuf) {
+	if p.state&stateLent != 0 {
+		pl.putLent(p)
+		return
+	}
 	if debug {
 		p.debugFree()
 	}

@@ -31,6 +31,7 @@ func (p *Pbuf) debugAlloc()          {}
 func (p *Pbuf) debugAdopt()          {}
 func (p *Pbuf) debugFree()           {}
 func (p *Pbuf) debugDisown()         {}
+func (p *Pbuf) debugFreeLent()       {}
 func (p *Pbuf) debugHandover(uint8)  {}
 func (p *Pbuf) debugReturn(*Pool)    {}
 func (c *class) debugShuffle()       {}

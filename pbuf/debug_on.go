@@ -182,8 +182,21 @@ func (p *Pbuf) debugFree() {
 }
 
 func (p *Pbuf) debugDisown() {
-	if p.ref != 1 || p.state&stateBusy != 0 {
+	if p.ref != 1 || p.state&(stateRef|stateShared) != 0 {
 		p.misuse("disowned while its memory is shared")
+	}
+	debugForget([]uintptr{addr(p)})
+}
+
+// debugFreeLent checks a lent buffer that is freed. Its bytes are the device's:
+// nothing is known of what is around them.
+func (p *Pbuf) debugFreeLent() {
+	pools[p.home].assertOwner()
+	debugMu.Lock()
+	r := records[addr(p)]
+	debugMu.Unlock()
+	if r == nil || !r.live {
+		p.misuse("double free")
 	}
 	debugForget([]uintptr{addr(p)})
 }

@@ -30,6 +30,7 @@ var (
 type LeakError struct {
 	Pool   string          // the pool's name
 	Out    [NumClasses]int // buffers out, by class
+	Lent   int             // buffers out that are a device's (see Lender)
 	Report string          // pbufdebug: allocation stacks, else empty
 }
 
@@ -37,6 +38,9 @@ type LeakError struct {
 func (e *LeakError) Error() string {
 	s := fmt.Sprintf("%v: pool %q: small %d, standard %d, jumbo %d",
 		ErrLeak, e.Pool, e.Out[ClassSmall], e.Out[ClassStandard], e.Out[ClassJumbo])
+	if e.Lent != 0 {
+		s += fmt.Sprintf(", lent %d", e.Lent)
+	}
 	if e.Report != "" {
 		s += "\n" + e.Report
 	}

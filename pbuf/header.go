@@ -60,6 +60,9 @@ func (p *Pbuf) refStart() uintptr {
 	if p.state&stateRegion != 0 {
 		return regions[p.aux].base
 	}
+	if p.state&stateExtern != 0 {
+		return p.externStart()
+	}
 	return addr(p) + PbufSize
 }
 

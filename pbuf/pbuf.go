@@ -81,16 +81,19 @@ type tag struct {
 	aux   uint16 // stateRegion: its id; stateShared: links; else data room in lines
 }
 
-// State bits. A buffer with none of the first three has its bytes for itself.
+// State bits. A buffer with none of region, link, shared and extern has its bytes
+// for itself.
 const (
 	stateClass  = 0x03 // the element's Class
 	stateRegion = 0x04 // KindRef into a Region
 	stateLink   = 0x08 // KindRef into another buffer, see Pbuf.link
 	stateShared = 0x10 // other buffers are linked to this one
 	stateQueued = 0x20 // pbufdebug: in a Queue
+	stateLent   = 0x40 // the element is a device's, see Lender
+	stateExtern = 0x80 // lent, and the bytes are not the element's own
 
 	stateRef  = stateRegion | stateLink
-	stateBusy = stateRef | stateShared
+	stateBusy = stateRef | stateShared | stateExtern
 )
 
 // Len returns the payload bytes in this buffer.

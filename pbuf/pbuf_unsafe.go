@@ -10,6 +10,35 @@ var (
 	_ [unsafe.Offsetof(Pbuf{}.cb) - CBSize]byte
 )
 
+// The offsets that drivers know are right: two arrays of length 0 for each.
+var (
+	_ [unsafe.Offsetof(Pbuf{}.next) - OffNext]byte
+	_ [unsafe.Offsetof(Pbuf{}.payload) - OffPayload]byte
+	_ [OffPayload - unsafe.Offsetof(Pbuf{}.payload)]byte
+	_ [unsafe.Offsetof(Pbuf{}.totLen) - OffTotLen]byte
+	_ [OffTotLen - unsafe.Offsetof(Pbuf{}.totLen)]byte
+	_ [unsafe.Offsetof(Pbuf{}.length) - OffLen]byte
+	_ [OffLen - unsafe.Offsetof(Pbuf{}.length)]byte
+	_ [unsafe.Offsetof(Pbuf{}.tag) - OffRef]byte
+	_ [OffRef - unsafe.Offsetof(Pbuf{}.tag)]byte
+	_ [unsafe.Offsetof(tag{}.kind) - (OffKind - OffRef)]byte
+	_ [OffKind - OffRef - unsafe.Offsetof(tag{}.kind)]byte
+	_ [unsafe.Offsetof(tag{}.state) - (OffState - OffRef)]byte
+	_ [OffState - OffRef - unsafe.Offsetof(tag{}.state)]byte
+	_ [unsafe.Offsetof(tag{}.home) - (OffHome - OffRef)]byte
+	_ [OffHome - OffRef - unsafe.Offsetof(tag{}.home)]byte
+	_ [unsafe.Offsetof(tag{}.at) - (OffAt - OffRef)]byte
+	_ [OffAt - OffRef - unsafe.Offsetof(tag{}.at)]byte
+	_ [unsafe.Offsetof(tag{}.aux) - (OffRoom - OffRef)]byte
+	_ [OffRoom - OffRef - unsafe.Offsetof(tag{}.aux)]byte
+	_ [unsafe.Offsetof(Pbuf{}.Meta) - OffMeta]byte
+	_ [OffMeta - unsafe.Offsetof(Pbuf{}.Meta)]byte
+	_ [unsafe.Offsetof(Pbuf{}.Time) - OffTime]byte
+	_ [OffTime - unsafe.Offsetof(Pbuf{}.Time)]byte
+	_ [unsafe.Offsetof(Pbuf{}.qnext) - OffQNext]byte
+	_ [OffQNext - unsafe.Offsetof(Pbuf{}.qnext)]byte
+)
+
 // at returns the buffer whose header is at address a, which is not 0: the
 // compiler takes the result of unsafe.Add for a pointer other than nil. The
 // address is outside the Go heap, so it is not the collector's business.
@@ -57,6 +86,12 @@ func At(a uintptr) *Pbuf { return load(&a) }
 
 // PayloadAddr returns the address of the first payload byte, for DMA.
 func (p *Pbuf) PayloadAddr() uintptr { return p.payload }
+
+// externStart is where the memory begins that a lent buffer's bytes are in: the
+// first word of an rte_mbuf is the address of its buffer.
+func (p *Pbuf) externStart() uintptr {
+	return *(*uintptr)(unsafe.Add(unsafe.Pointer(p), -MbufSize))
+}
 
 // link is the first word of the data room of a KindRef buffer that points into
 // another buffer: the address of that buffer, which it holds a reference of.

@@ -1,6 +1,9 @@
 package pbuf
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Pool is a set of buffers that belong to one thread. All methods are to be
 // called by that thread only, or under a lock that also covers the buffers.
@@ -13,6 +16,11 @@ type Pool struct {
 	debug   poolDebug //lint:ignore U1000 used with the tag pbufdebug
 
 	regionRefs [MaxRegions]uint32 // KindRef buffers of this pool, by Region id
+
+	lender  Lender
+	lent    [lentBatch]uintptr // freed elements of the lender, the first lentN
+	lentN   int
+	lentOut int // elements of the lender that are not freed
 
 	foreign     [MaxPools]Queue // freed buffers of others, by home
 	foreignMask [MaxPools / 64]uint64
@@ -87,6 +95,7 @@ func (pl *Pool) Close() error {
 		for c := range NumClasses {
 			e.Out[c] = pl.classes[c].out()
 		}
+		e.Lent = pl.lentOut
 		if debug {
 			e.Report = pl.debugReport()
 		}
@@ -95,6 +104,7 @@ func (pl *Pool) Close() error {
 	if pl.foreignN != 0 {
 		return fmt.Errorf("%w: pool %q holds %d buffers of others", ErrBusy, pl.name, pl.foreignN)
 	}
+	pl.FlushLent()
 	for c := range NumClasses {
 		cl := &pl.classes[c]
 		for cl.drain() {
@@ -108,7 +118,21 @@ func (pl *Pool) Close() error {
 	}
 	pl.closed = true
 	unregister(pl)
-	return pl.mem.unmap()
+	return errors.Join(pl.closeBackings(), pl.mem.unmap())
+}
+
+// closeBackings tells the backings that the pool has let go.
+func (pl *Pool) closeBackings() error {
+	var errs []error
+	for c := range NumClasses {
+		if b, ok := pl.classes[c].backing.(BackingCloser); ok {
+			errs = append(errs, b.Close())
+		}
+	}
+	if l, ok := pl.lender.(LenderCloser); ok {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // ID returns the pool's number, 1 to MaxPools-1, that Handover takes.
@@ -134,7 +158,7 @@ func (pl *Pool) Full() bool {
 			return false
 		}
 	}
-	return true
+	return pl.lentOut == 0
 }
 
 // Memory returns the pool's mapping, to be registered for DMA or as a UMEM; nil

@@ -3,6 +3,7 @@ package port
 import (
 	"errors"
 
+	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/rss"
 )
 
@@ -81,6 +82,18 @@ type Armer interface {
 	// then call RxBurst instead of sleeping. The next RxBurst of the queue ends
 	// the armed state. Only the owner of the queue may call it.
 	Arm() bool
+}
+
+// PoolBacker is a port whose device wants received frames in memory of its own,
+// as a DPDK mempool is: pools of threads that poll its queues should lie there.
+// A port that is attached to another pool still works, at a cost.
+type PoolBacker interface {
+	// BackPool returns cfg with the Backing of each class set that the port can
+	// supply, for the pool of a thread that polls so many of the port's queues;
+	// a Backing that is set already stays. What it made goes with Pool.Close, or
+	// if there never was a pool, with the Backing's own Close. Any thread.
+	// Errors: ErrConfig, ErrClosed or the device's.
+	BackPool(cfg pbuf.Config, queues int) (pbuf.Config, error)
 }
 
 // Wrapper is a port that passes its calls on to another one.

@@ -83,7 +83,7 @@ func (g *Group) build(cores []int) error {
 		}
 	}
 	for id, core := range cores {
-		s, err := g.newShard(id, core)
+		s, err := g.newShard(id, core, len(cores))
 		if err != nil {
 			return err
 		}
@@ -122,8 +122,8 @@ func (g *Group) groupHasher() *rss.Hasher {
 	return rss.NewHasher(rss.DefaultKey)
 }
 
-// newShard makes a shard with its pool and stack, without ports.
-func (g *Group) newShard(id, core int) (*Shard, error) {
+// newShard makes one of so many shards, with its pool and stack, without ports.
+func (g *Group) newShard(id, core, shards int) (*Shard, error) {
 	s := &Shard{g: g, id: id, core: core, spin: int64(g.cfg.IdleSpin), burst: make([]*pbuf.Pbuf, g.cfg.Burst)}
 	pc := g.cfg.Pool
 	if pc.Name == "" {
@@ -138,7 +138,7 @@ func (g *Group) newShard(id, core int) (*Shard, error) {
 		pc.NUMANode = pbuf.Node(node)
 	}
 	var err error
-	if s.pool, err = pbuf.NewPool(pc); err != nil {
+	if s.pool, err = g.newPool(pc, id, shards); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
 	sc := g.cfg.Stack

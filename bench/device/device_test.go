@@ -12,7 +12,9 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	for text, mem := range map[string]bool{"mem": true, "tap:gen0": false, "tap:a:b": false} {
+	for text, mem := range map[string]bool{
+		"mem": true, "tap:gen0": false, "tap:a:b": false, "dpdk:0000:01:00.0": false, "dpdk:net_tap0,iface=a": false, "dpdk:pair": true,
+	} {
 		n, err := Parse(text)
 		require.NoError(t, err, text)
 		require.Equal(t, mem, n.InMemory(), text)
@@ -20,7 +22,7 @@ func TestParse(t *testing.T) {
 	}
 	require.True(t, Name{}.InMemory())
 	for text, want := range map[string]string{
-		"": "neither", "tap": "needs a name", "tap:": "needs a name", "eth0": "neither", "mem:x": "neither", "dpdk:0": "neither",
+		"": "neither", "tap": "needs a name", "tap:": "needs a name", "eth0": "neither", "mem:x": "neither", "dpdk": "needs a device", "dpdk:": "needs a device", "xdp:0": "neither",
 	} {
 		_, err := Parse(text)
 		require.ErrorIs(t, err, ErrName, text)
@@ -29,7 +31,7 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"", "mem", "tap", "tap:", "tap:gen0", "tap:tap:x", ":", "tap:\x00"} {
+	for _, s := range []string{"", "mem", "tap", "tap:", "tap:gen0", "tap:tap:x", ":", "tap:\x00", "dpdk:pair", "dpdk:"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

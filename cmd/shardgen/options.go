@@ -27,6 +27,7 @@ type options struct {
 	gateway    addrValue
 	family     int
 	netns      string
+	eal        string
 	queues     int
 	mtu        int
 	noOffload  bool
@@ -160,7 +161,7 @@ func (o *options) coreFlags(f *pflag.FlagSet) {
 }
 
 func (o *options) portFlags(f *pflag.FlagSet, c *command) {
-	f.StringVar(&o.port, "port", c.defaults.device, "mem: an in-memory wire with a server of our own at its other end; tap:NAME: a TAP device, made if need be")
+	f.StringVar(&o.port, "port", c.defaults.device, "mem: an in-memory wire with a server of our own at its other end; tap:NAME: a TAP device, made if need be; dpdk:DEVICE: a PCI address or virtual device of DPDK's, dpdk:pair: as mem, but over DPDK's rings (build with -tags dpdk)")
 	f.Var(&o.addrs, "addr", "address of the stack, with its prefix length; may be given several times (default "+secondAddr.String()+" with mem, "+firstAddr.String()+" with tap)")
 	f.IntVar(&o.family, "family", 4, "IP version of the addresses where none are given: 4, or 6 for "+firstAddr6.String()+" and "+secondAddr6.String())
 	f.Var(&o.kernelAddr, "kernel-addr", "address of the kernel's end of a TAP device (default "+secondAddr.String()+" if --addr is not given either)")
@@ -168,6 +169,7 @@ func (o *options) portFlags(f *pflag.FlagSet, c *command) {
 	f.Var(&o.gro, "gro", "join arriving segments in software where the port doesn't: auto (while it pays), always, never")
 	f.Var(&o.gateway, "gateway", "where to send what is not on the network of an --addr")
 	f.StringVar(&o.netns, "netns", "", "network namespace of the TAP device, as ip netns knows it")
+	f.StringVar(&o.eal, "eal", "", "more arguments for DPDK's environment, separated by blanks, as '--iova-mode=pa -m 2048'")
 	f.IntVar(&o.queues, "queues", 0, "queues of the port (default one a shard)")
 	f.IntVar(&o.mtu, "mtu", 1500, "largest IP packet in bytes, 576 to 65535")
 	f.BoolVar(&o.noOffload, "no-offload", false, "no checksums and no segmentation by the port, to compare with: a TAP device without virtio headers")
@@ -275,7 +277,7 @@ func (o *options) checkPort(c *command) error {
 		return usagef("--port: %w", err)
 	}
 	if o.device.InMemory() && c.name == "serve" {
-		return usagef("serve waits for others to come, and nobody comes over --port mem; use tap:NAME")
+		return usagef("serve waits for others to come, and nobody comes over --port %v; use tap:NAME", o.device)
 	}
 	if o.device.InMemory() {
 		for name, given := range map[string]bool{
@@ -285,6 +287,12 @@ func (o *options) checkPort(c *command) error {
 				return usagef("%s goes with --port tap:NAME only", name)
 			}
 		}
+	}
+	if o.eal != "" && !o.device.DPDK() {
+		return usagef("--eal goes with --port dpdk:DEVICE only")
+	}
+	if len(o.kernelAddr) != 0 && !o.device.Kernel() {
+		return usagef("--kernel-addr goes with --port tap:NAME only")
 	}
 	return o.defaultAddrs()
 }
@@ -302,7 +310,10 @@ func (o *options) defaultAddrs() error {
 		if len(o.kernelAddr) != 0 {
 			return usagef("--kernel-addr without --addr")
 		}
-		o.addrs, o.kernelAddr = prefixes{first}, prefixes{second}
+		o.addrs = prefixes{first}
+		if o.device.Kernel() {
+			o.kernelAddr = prefixes{second}
+		}
 	}
 	for _, p := range o.addrs {
 		if o.device.InMemory() && !p.Contains(first.Addr()) {

@@ -16,6 +16,9 @@ func openPorts(c *command, o *options, shards, farShards int) (near, far port.Po
 		near, err = openDevice(c, o, shards)
 		return near, nil, err
 	}
+	if o.device.Pair() {
+		return openPair(c, o, shards, farShards)
+	}
 	a, b, err := mem.New(mem.Config{A: wireEnd("client", c, o, shards), B: wireEnd("server", c, o, farShards)})
 	if err != nil {
 		return nil, nil, err
