@@ -11,9 +11,10 @@ import (
 // wants its own memory for frames supplies it (see port.PoolBacker).
 func (g *Group) newPool(cfg pbuf.Config, id, shards int) (*pbuf.Pool, error) {
 	given := cfg.Backing
-	for i := range g.cfg.Ports {
-		b, ok := port.As[port.PoolBacker](g.cfg.Ports[i].Port)
-		queues := queuesOf(g.info[i].Queues, id, shards)
+	for i := range g.numPorts() {
+		gp := g.port(i)
+		b, ok := port.As[port.PoolBacker](gp.cfg.Port)
+		queues := queuesOf(gp.info.Queues, id, shards)
 		if !ok || queues == 0 {
 			continue
 		}

@@ -34,6 +34,7 @@ type lab struct {
 	t    testing.TB
 	ns   string
 	more []string // arguments of all commands
+	port []string // flags of the stack's port; nil: the TAP device
 }
 
 // newLab makes a namespace. Needs root, ip and /dev/net/tun.
@@ -47,6 +48,9 @@ func newLab(t testing.TB) *lab {
 // args completes a command line with the device and cores.
 func (l *lab) args(cores int, args ...string) []string {
 	l.t.Helper()
+	if l.port != nil {
+		return append(append(append(args, l.more...), corelist(l.t, cores), "--addr="+labStack+"/24", "--json", "--interval=0"), l.port...)
+	}
 	return append(append(args, l.more...), corelist(l.t, cores), "--port=tap:"+labDevice, "--netns="+l.ns,
 		"--addr="+labStack+"/24", "--kernel-addr="+labKernel+"/24", "--json", "--interval=0")
 }

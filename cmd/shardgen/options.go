@@ -266,8 +266,8 @@ func (o *options) checkCores() error {
 
 // checkPort reads --port and what goes with it.
 func (o *options) checkPort(c *command) error {
-	if o.port == "" && c.name == "ports" {
-		return nil // all of them
+	if o.port == "" && (c.name == "ports" || c.name == "doctor") {
+		return nil // all of them, or none
 	}
 	if o.port == "" {
 		return usagef("%s needs a --port, as tap:gen0", c.name)

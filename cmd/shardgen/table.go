@@ -113,6 +113,13 @@ func otherCommands() []*command {
 			run:      runPorts,
 		},
 		{
+			name: "doctor", summary: "what of this machine keeps shards from their best, and what to do",
+			help: `Looks at pages, IOMMU, the card that --port dpdk:ADDRESS names and its NUMA node,
+isolation and ticks of the cores, interrupts, frequencies. Changes nothing.`,
+			defaults: defaults{conns: 1},
+			run:      runDoctor,
+		},
+		{
 			name: "demo", summary: "tcp, rr, cps and udp on the in-memory wire, and their figures",
 			help:     "Client shards run on the first half of the cores, server shards on the other.",
 			flags:    flagDuration,

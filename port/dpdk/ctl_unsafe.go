@@ -44,7 +44,7 @@ func (p *Port) missed() (n [3]C.uint64_t, ok bool) {
 func (p *Port) Stats(qi int) port.Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if qi < 0 || qi >= len(p.queues) || p.queues[qi] == nil {
+	if qi < 0 || qi >= len(p.queues) {
 		return port.Stats{}
 	}
 	s := p.queues[qi].stats()
@@ -60,7 +60,7 @@ func (p *Port) Stats(qi int) port.Stats {
 func (p *Port) Counters(qi int) Counters {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if qi < 0 || qi >= len(p.queues) || p.queues[qi] == nil {
+	if qi < 0 || qi >= len(p.queues) {
 		return Counters{}
 	}
 	return p.queues[qi].counters()

@@ -243,10 +243,10 @@ func TestControls(t *testing.T) {
 	require.NoError(t, p.SetPromiscuous(true))
 	require.NoError(t, p.SetPromiscuous(false))
 	require.NoError(t, p.SetAllMulticast(true))
-	for last := range byte(3) {
-		require.NoError(t, p.AddMAC(header.MAC{2, 0, 0, 0, 0, last}))
-	}
-	require.NoError(t, p.RemoveMAC(header.MAC{2, 0, 0, 0, 0, 2}))
+	host := header.MAC{2, 0, 0, 0, 0, 77}
+	require.NoError(t, p.AddMAC(host), "the first address of a ring")
+	require.ErrorContains(t, p.AddMAC(header.MAC{2, 0, 0, 0, 0, 78}), "no space", "and the last")
+	require.ErrorContains(t, p.RemoveMAC(host), "address", "which it keeps")
 	require.Equal(t, 1, p.TxBurst(1, 0, []*pbuf.Pbuf{frame(t, pools[1], 60, 1)}))
 	xs, err := p.XStats()
 	require.NoError(t, err)

@@ -32,10 +32,7 @@ func (p *Port) Attach(qi int, pool *pbuf.Pool) error {
 	if err := p.checkNew(); err != nil {
 		return err
 	}
-	if p.queues == nil {
-		p.queues = make([]*queue, p.info.Queues)
-	}
-	if p.queues[qi] != nil {
+	if p.queues[qi].pool != nil {
 		return fmt.Errorf("%w: queue %d of %s", port.ErrState, qi, p.info.Name)
 	}
 	room := pool.DataRoom(pbuf.ClassStandard)
@@ -45,8 +42,8 @@ func (p *Port) Attach(qi int, pool *pbuf.Pool) error {
 		return fmt.Errorf("%w: dpdk: queue %d of %s: pool %q has buffers of %d bytes; a frame of %d must fit in one",
 			port.ErrConfig, qi, p.info.Name, pool.Name(), room, p.d.max_rx_frame)
 	}
-	q := &queue{pool: pool}
-	err := p.attach(q, qi)
+	q := p.queues[qi]
+	err := p.attach(q, pool, qi)
 	if err == nil && !p.wrapped {
 		err = within(p.cfg.Netns, func() error {
 			if r := C.sp_queue_setup(&p.d, C.uint16_t(qi), q.c.rx); r < 0 {
@@ -59,13 +56,13 @@ func (p *Port) Attach(qi int, pool *pbuf.Pool) error {
 		q.release()
 		return err
 	}
-	p.queues[qi] = q
+	q.pool = pool
 	return nil
 }
 
 // attach makes what a queue has of its own.
-func (p *Port) attach(q *queue, qi int) error {
-	mem, err := memoryOf(q.pool)
+func (p *Port) attach(q *queue, pool *pbuf.Pool, qi int) error {
+	mem, err := memoryOf(pool)
 	if err != nil {
 		return err
 	}
@@ -79,21 +76,21 @@ func (p *Port) attach(q *queue, qi int) error {
 	c.gate, c.epfd = 2, -1
 	c.port, c.queue = p.d.port, C.uint16_t(qi)
 	c.max_frame = p.d.max_rx_frame
-	c.pool, c.pool_id = mem.c, C.uint8_t(q.pool.ID())
+	c.pool, c.pool_id = mem.c, C.uint8_t(pool.ID())
 	c.own, c.copy_small = mem.c.class[pbuf.ClassStandard].mp, mem.c.class[pbuf.ClassSmall].mp
 	c.rx, c.copy = c.own, c.own
 	if c.own == nil {
-		n := q.pool.Cap(pbuf.ClassStandard) + int(p.d.rx_desc+p.d.tx_desc) + poolSlack
-		if q.rx, err = newMempool(n, min(q.pool.DataRoom(pbuf.ClassStandard), maxRoom), p.info.NUMANode); err != nil {
+		n := pool.Cap(pbuf.ClassStandard) + int(p.d.rx_desc+p.d.tx_desc) + poolSlack
+		if q.rx, err = newMempool(n, min(pool.DataRoom(pbuf.ClassStandard), maxRoom), p.info.NUMANode); err != nil {
 			return err
 		}
 		c.rx, c.copy = q.rx, q.rx
 	}
-	q.tags()
+	q.tags(pool)
 	c.any_range = 1 - p.d.physical
 	c.iova_va = flag(C.rte_eal_iova_mode() == C.RTE_IOVA_VA)
 	if p.d.physical != 0 {
-		p.registerPool(q)
+		p.registerPool(q, pool)
 	}
 	if p.pair != nil {
 		p.pair.join(p, c, qi)
@@ -102,11 +99,11 @@ func (p *Port) attach(q *queue, qi int) error {
 }
 
 // tags fills in what received buffers are, and which may be sent as they are.
-func (q *queue) tags() {
-	c, id := q.c, uint64(q.pool.ID())
+func (q *queue) tags(pool *pbuf.Pool) {
+	c, id := q.c, uint64(pool.ID())
 	tag := 1 | uint64(pbuf.KindPool)<<16 | uint64(pbuf.ClassStandard)<<24 | id<<32 | id<<40
 	c.lent_tag = C.uint64_t(tag | pbuf.StateLent<<24)
-	c.own_tag = C.uint64_t(tag | uint64(q.pool.DataRoom(pbuf.ClassStandard)/64)<<48)
+	c.own_tag = C.uint64_t(tag | uint64(pool.DataRoom(pbuf.ClassStandard)/64)<<48)
 	for s := range c.direct {
 		class := s & pbuf.StateClass
 		switch {
@@ -131,10 +128,10 @@ func (q *queue) fastFree() {
 
 // registerPool lets the device read the pool's own mapping, which has the jumbo
 // buffers. Where it can't, packets in them are copied.
-func (p *Port) registerPool(q *queue) {
-	if b := q.pool.Memory(); b != nil {
+func (p *Port) registerPool(q *queue, pool *pbuf.Pool) {
+	if b := pool.Memory(); b != nil {
 		page := uint64(unix.Getpagesize())
-		if q.pool.Pages() == pbuf.PagesHuge {
+		if pool.Pages() == pbuf.PagesHuge {
 			page = 2 << 20
 		}
 		C.sp_register_memory(q.mem.c, p.d.port, unsafe.Pointer(unsafe.SliceData(b)), C.uint64_t(len(b)), C.uint64_t(page))
@@ -153,7 +150,7 @@ func (p *Port) RegisterMemory(r *pbuf.Region) error {
 	}
 	b := r.Bytes()
 	for _, q := range p.queues {
-		if q == nil {
+		if q.c == nil {
 			continue
 		}
 		if e := C.sp_register_memory(q.mem.c, p.d.port, unsafe.Pointer(unsafe.SliceData(b)), C.uint64_t(len(b)), C.uint64_t(unix.Getpagesize())); e < 0 {
@@ -170,8 +167,8 @@ func (p *Port) Start() error {
 	if err := p.checkNew(); err != nil {
 		return err
 	}
-	for i := range p.info.Queues {
-		if p.queues == nil || p.queues[i] == nil {
+	for i, q := range p.queues {
+		if q.pool == nil {
 			return fmt.Errorf("%w: queue %d of %s", port.ErrNotAttached, i, p.info.Name)
 		}
 	}
@@ -252,6 +249,7 @@ func (p *Port) prepare(q *queue, qi int, shared C.int, cleanup C.uint8_t) error 
 func (p *Port) open() {
 	p.state = stateStarted
 	for _, q := range p.queues {
+		q.live = true
 		C.sp_open(q.c)
 	}
 	if p.pair != nil {
@@ -265,7 +263,7 @@ func (p *Port) shut() error {
 		p.pair.up(p, false)
 	}
 	for i, q := range p.queues {
-		if q != nil && C.sp_shut(q.c) != 0 {
+		if q.c != nil && C.sp_shut(q.c) != 0 {
 			return fmt.Errorf("%w: queue %d of %s", port.ErrBusy, i, p.info.Name)
 		}
 	}
@@ -321,9 +319,7 @@ func (p *Port) Close() error {
 	}
 	p.last, _ = p.missed()
 	for _, q := range p.queues {
-		if q != nil {
-			q.closeInterrupt()
-		}
+		q.closeInterrupt()
 	}
 	running := p.state == stateStarted
 	p.state = stateClosed
@@ -334,14 +330,14 @@ func (p *Port) Close() error {
 		}
 	}
 	for _, q := range p.queues {
-		if q != nil {
+		if q.pool != nil {
 			C.sp_drop_stash(q.c)
 			q.reclaim()
 		}
 	}
 	errs = append(errs, p.closeDevice())
 	for i, q := range p.queues {
-		if q == nil {
+		if q.pool == nil {
 			continue
 		}
 		if n := q.reclaimAll(); n != 0 {
@@ -405,6 +401,7 @@ func (q *queue) closeInterrupt() {
 
 // release frees what the queue has of its own.
 func (q *queue) release() {
+	q.live = false
 	if q.c != nil {
 		q.last, q.lastN = q.stats(), q.counters()
 		C.sp_free(unsafe.Pointer(q.c.holds))
@@ -420,6 +417,7 @@ func (q *queue) release() {
 	if q.mem != nil {
 		q.mem.unref()
 	}
+	q.rx, q.heads, q.mem = nil, nil, nil
 }
 
 // Waiter is the queue's interrupt; nil where there is none. It is known once the
@@ -427,7 +425,7 @@ func (q *queue) release() {
 func (p *Port) Waiter(qi int) port.Waiter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if qi < 0 || qi >= len(p.queues) || p.state == stateClosed || p.queues[qi] == nil || p.queues[qi].waiter == nil {
+	if qi < 0 || qi >= len(p.queues) || p.state == stateClosed || p.queues[qi].waiter == nil {
 		return nil
 	}
 	return p.queues[qi].waiter

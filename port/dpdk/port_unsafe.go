@@ -187,6 +187,10 @@ func (p *Port) describe() error {
 	if p.info.Name == "" {
 		p.info.Name = p.cfg.Device
 	}
+	p.queues = make([]*queue, p.info.Queues)
+	for i := range p.queues {
+		p.queues[i] = new(queue)
+	}
 	for i := range p.info.MAC {
 		p.info.MAC[i] = byte(d.mac[i])
 	}

@@ -25,13 +25,17 @@ type queue struct {
 	rx     *C.struct_rte_mempool // of its own, if the pool is not of our making
 	heads  *C.struct_rte_mempool
 	waiter *waiter
-	last   port.Stats // when it was closed
+	live   bool       // from Start to Close
+	last   port.Stats // while it is not
 	lastN  Counters
 }
 
 // RxBurst implements port.Port: one crossing.
 func (p *Port) RxBurst(qi int, now int64, dst []*pbuf.Pbuf) int {
 	q := p.queues[qi]
+	if !q.live {
+		return 0
+	}
 	q.pool.FlushLent()
 	n := int(C.sp_rx(q.handle, (*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(dst))), C.uint32_t(len(dst)), C.int64_t(now)))
 	c := q.c
@@ -47,6 +51,11 @@ func (p *Port) RxBurst(qi int, now int64, dst []*pbuf.Pbuf) int {
 // TxBurst implements port.Port: one crossing for C.SP_TX_MAX packets.
 func (p *Port) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 	q := p.queues[qi]
+	if !q.live {
+		pbuf.FreeBatch(ps) // the link is down
+		q.last.TxDropped += uint64(len(ps))
+		return len(ps)
+	}
 	n := 0
 	for n < len(ps) {
 		part := ps[n:min(len(ps), n+C.SP_TX_MAX)]
@@ -75,18 +84,20 @@ func clear32(a *[C.SP_CLASSES]C.uint32_t) { *a = [C.SP_CLASSES]C.uint32_t{} }
 // load reads a counter that the queue's thread writes.
 func load(v *C.uint64_t) uint64 { return atomic.LoadUint64((*uint64)(v)) }
 
-// stats are the queue's own counters.
+// stats are the queue's own counters, those from before Start included.
 func (q *queue) stats() port.Stats {
 	if q.c == nil {
 		return q.last
 	}
 	n := &q.c.n
-	return port.Stats{
+	s := q.last
+	s.Add(&port.Stats{
 		RxPackets: load(&n.rx_packets), RxBytes: load(&n.rx_bytes),
 		RxMissed: load(&n.rx_missed), RxErrors: load(&n.rx_errors),
 		TxPackets: load(&n.tx_packets), TxBytes: load(&n.tx_bytes),
 		TxDropped: load(&n.tx_dropped), TxErrors: load(&n.tx_errors),
-	}
+	})
+	return s
 }
 
 // counters tell how the queue's packets crossed.
