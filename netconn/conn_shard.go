@@ -141,6 +141,9 @@ func (c *TCPConn) sent(n int) {
 	h := &c.sh
 	h.acked += n
 	h.unacked -= n
+	if h.asked && !h.closed { // the writer waits: is it the buffer that holds it back?
+		h.acked += h.pcb.TuneSndBuf()
+	}
 	if h.closed {
 		c.closeWhenSent()
 	} else if h.reportable() {

@@ -87,7 +87,8 @@ func (c *TCPConn) sendRoom() int {
 		return a.snd
 	}
 	share := avail * pool.DataRoom(pbuf.ClassStandard) / lowWater
-	return min(a.snd, max(0, share-(c.sh.sndBuf-a.snd)))
+	// Once the buffer has grown more may be free than it had at first.
+	return min(a.snd, max(0, share-max(0, c.sh.sndBuf-a.snd)))
 }
 
 // send puts b on its way, or as much of it as buffers are found for. The lock

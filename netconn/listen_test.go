@@ -126,8 +126,9 @@ func TestListenerCloseResetsWhatWaits(t *testing.T) {
 func TestBacklogHoldsUntilAccept(t *testing.T) {
 	const backlog, conns = 4, 12
 	b := newBed(t, setup{
-		net:   netconn.Config{Backlog: backlog},
-		stack: stack.Config{TCP: stack.TCPConfig{MinRTO: 5 * time.Millisecond, InitialRTO: 5 * time.Millisecond, SYNRetries: 20}},
+		net: netconn.Config{Backlog: backlog},
+		stack: stack.Config{TCP: stack.TCPConfig{MinRTO: 5 * time.Millisecond, InitialRTO: 5 * time.Millisecond, SYNRetries: 20,
+			SynCookies: stack.CookiesNever}},
 	})
 	ln, err := b.server.Listen("tcp", ":80")
 	require.NoError(t, err)

@@ -83,11 +83,22 @@ type ReassemblyConfig struct {
 // TCPConfig sets up TCP. Durations have a resolution of about 0.26 ms (one
 // tick of the timing wheel).
 type TCPConfig struct {
-	// RecvBuf is the largest receive window in bytes. Default 256 KiB, range
-	// 536 … 1 GiB (RFC 7323 2.3).
+	// RecvBuf is the receive window that connections begin with, in bytes. Default
+	// 256 KiB, range 536 … 1 GiB (RFC 7323 2.3).
 	RecvBuf int
-	// SendBuf is how many bytes may be queued for sending. Default 256 KiB.
+	// RecvBufMax is how far the window grows where it holds a connection back.
+	// Default: RecvBuf, which then stays as it is; 16 MiB if RecvBuf is not set
+	// either. The window scale is chosen for it.
+	RecvBufMax int
+	// SendBuf is how many bytes may be queued for sending at first. Default 256
+	// KiB.
 	SendBuf int
+	// SendBufMax is how far that grows. Default as for RecvBufMax.
+	SendBufMax int
+	// TuneMem bounds the bytes by which the buffers of all connections together
+	// have grown. Default: what a quarter of the pool's standard buffers holds in
+	// segments of 1448 bytes.
+	TuneMem int
 	// MSS caps the segment size in both directions. Default: the interface's
 	// MTU less headers (RFC 6691).
 	MSS int
@@ -204,8 +215,13 @@ func (c *Config) setDefaults() {
 	def(&c.IPv6.DADTransmits, 1)
 	def(&c.Reassembly.Timeout, 60*time.Second)
 	t := &c.TCP
-	def(&t.RecvBuf, 256<<10)
-	def(&t.SendBuf, 256<<10)
+	for _, b := range [...]struct{ size, most *int }{{&t.RecvBuf, &t.RecvBufMax}, {&t.SendBuf, &t.SendBufMax}} {
+		if *b.size == 0 {
+			def(b.most, 16<<20)
+			*b.size = min(256<<10, *b.most)
+		}
+		def(b.most, *b.size)
+	}
 	def(&t.InitialWindow, 10)
 	def(&t.DelayedAck, 40*time.Millisecond)
 	def(&t.MinRTO, 200*time.Millisecond)
@@ -220,7 +236,7 @@ func (c *Config) setDefaults() {
 	def(&t.KeepCount, 9)
 	def(&t.PortMin, 32768)
 	def(&t.PortMax, 65535)
-	def(&t.MaxOutOfOrder, t.RecvBuf)
+	def(&t.MaxOutOfOrder, t.RecvBufMax)
 	def(&t.MaxConns, 4<<20)
 	def(&t.AckEvery, 2)
 	def(&t.SynQueue, 1<<16)
@@ -229,6 +245,7 @@ func (c *Config) setDefaults() {
 	def(&t.DestCache, 1024)
 	def(&t.PathMTUAge, 10*time.Minute)
 	if c.Pool != nil {
+		def(&t.TuneMem, c.Pool.Cap(pbuf.ClassStandard)/4*1448)
 		def(&t.OutOfOrderMem, max(c.Pool.Cap(pbuf.ClassStandard)/2, 16)*oooUnit)
 	}
 }
@@ -264,6 +281,8 @@ func (c *Config) Validate() error {
 		}
 	case t.SendBuf < 536 || t.SendBuf > 1<<30:
 		return bad("TCP.SendBuf %d outside 536 … 1 GiB", t.SendBuf)
+	case t.RecvBufMax < t.RecvBuf || t.RecvBufMax > 1<<30 || t.SendBufMax < t.SendBuf || t.SendBufMax > 1<<30 || t.TuneMem < 0:
+		return bad("TCP: want RecvBuf ≤ RecvBufMax ≤ 1 GiB, SendBuf ≤ SendBufMax ≤ 1 GiB, TuneMem ≥ 0")
 	case t.MSS != 0 && (t.MSS < 88 || t.MSS > 65495):
 		return bad("TCP.MSS %d outside 88 … 65495", t.MSS)
 	case t.ECN >= numECNModes:

@@ -111,6 +111,8 @@ type TCPStats struct {
 	ICMPRejected         uint64 // that quote nothing in flight (RFC 5927 4.1)
 	PathMTULowered       uint64 // RFC 1191
 	PathMTUExpired       uint64 // entries of the cache that were forgotten
+	RecvBufGrown         uint64 // by autotuning
+	SendBufGrown         uint64
 	UserTimeouts         uint64 // connections given up (RFC 5482)
 }
 

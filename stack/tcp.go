@@ -194,7 +194,11 @@ type tcpCold struct {
 	bound     bool
 	family    family // what a listener that is bound to any address takes
 	prev      *TCP   // in the port bucket
-	recvBuf   uint32
+	tune      *tcpTune
+	recvBuf   uint32 // 0: the stack's
+	sendBuf   uint32
+	recvFixed bool // the user has set it
+	sendFixed bool
 	sack      *sackOut // with tfSackOut
 	loss      *tcpLoss // with tfLoss
 	// RACK's reordering window is 1 + reoMult quarters of the least round trip, for
@@ -292,8 +296,8 @@ func (t *TCP) SetTTL(ttl uint8) {
 }
 func (t *TCP) SetTOS(tos uint8) { t.tos = tos }
 
-// SetRecvBuf sets the largest receive window in bytes, before Connect or
-// Listen; ErrIsConn afterwards, ErrVal outside 536 … 1 GiB.
+// SetRecvBuf sets the receive window in bytes for good, before Connect or
+// Listen (SO_RCVBUF); ErrIsConn afterwards, ErrVal outside 536 … 1 GiB.
 func (t *TCP) SetRecvBuf(n int) error {
 	if t.state != StateClosed {
 		return ErrIsConn
@@ -301,7 +305,8 @@ func (t *TCP) SetRecvBuf(n int) error {
 	if n < 536 || n > 1<<30 {
 		return ErrVal
 	}
-	t.coldPart().recvBuf = uint32(n)
+	c := t.coldPart()
+	c.recvBuf, c.recvFixed = uint32(n), true
 	return nil
 }
 
@@ -325,7 +330,12 @@ func (t *TCP) LocalAddr() netip.AddrPort {
 func (t *TCP) RemoteAddr() netip.AddrPort { return t.s.addrPort(t.remote, t.rport) }
 
 // SndBuf is how many bytes Write takes now (tcp_sndbuf).
-func (t *TCP) SndBuf() int { return int(t.sndBuf) }
+func (t *TCP) SndBuf() int {
+	if t.s != nil && t.sndBuf < t.s.tcp.tuneBelow {
+		t.TuneSndBuf()
+	}
+	return int(t.sndBuf)
+}
 
 // MSS is the payload of a full segment (tcp_mss).
 func (t *TCP) MSS() int { return int(t.mss) }

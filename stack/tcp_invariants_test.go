@@ -67,7 +67,7 @@ func checkSendQueue(t testing.TB, c *TCP, name string) {
 	require.True(t, seen, "%s: the unsent segment is not in the queue", name)
 	if c.state != StateTimeWait {
 		require.Equal(t, c.sndLbb, seq, "%s: end of the send queue", name)
-		require.Equal(t, uint32(c.s.cfg.TCP.SendBuf), c.sndBuf+data, "%s: send buffer accounting", name)
+		require.Equal(t, c.sendBufSize(), c.sndBuf+data, "%s: send buffer accounting", name)
 	}
 }
 

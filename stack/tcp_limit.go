@@ -70,7 +70,7 @@ func (t *TCP) oooRoom(buffers int) bool {
 		s.stats.TCP.OutOfOrderMem++
 		return false
 	}
-	if t.ooseq.Len() >= max(64, 2*s.cfg.TCP.MaxOutOfOrder/int(t.mss)) {
+	if t.ooseq.Len() >= max(64, 2*min(s.cfg.TCP.MaxOutOfOrder, int(t.recvBuf()))/int(t.mss)) {
 		s.stats.TCP.OutOfOrderMem++
 		return false
 	}

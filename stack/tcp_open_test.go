@@ -32,7 +32,7 @@ func TestTCPOpen_RFC9293_3_5_Passive(t *testing.T) {
 	runScript(t, Config{}, `
 		listen
 		< S 0 mss=1460 ws=7 ts=100:0
-		> SA 0 ack=1 mss=1460 ws=3 ts=100 len=0
+		> SA 0 ack=1 mss=1460 ws=9 ts=100 len=0
 		stat pcbs 2
 		< A 1 ack=1 ts=101:0
 		accepted 1
@@ -45,7 +45,7 @@ func TestTCPOpen_RFC9293_3_5_Passive(t *testing.T) {
 func TestTCPOpen_RFC9293_3_5_Active(t *testing.T) {
 	runScript(t, Config{}, `
 		connect
-		> S 0 mss=1460 ws=3 ts=0
+		> S 0 mss=1460 ws=9 ts=0
 		state SYN-SENT
 		< SA 0 ack=1 mss=1460 ws=7 ts=100:0
 		> A 1 ack=1 ts=100
@@ -98,7 +98,7 @@ func TestTCPOpen_RFC7323_2_2_SynWindowIsNotScaled(t *testing.T) {
 	runScript(t, noTS(), `
 		listen
 		< S 0 mss=500 ws=7 win=1000
-		> SA 0 ack=1 ws=3 win=65535
+		> SA 0 ack=1 ws=9 win=65535
 		< A 1 ack=1 win=4  # 512 bytes
 		write 2000
 		> A 1 len=500

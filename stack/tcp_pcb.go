@@ -17,6 +17,7 @@ type tcpState struct {
 	ports  [256]*TCP
 	colds  []*tcpCold // free cold parts
 	knobs  []*tcpKnobs
+	tunes  []*tcpTune
 
 	in         inSegment // the segment in work (lwIP's tcp_in.c globals)
 	ack        AckSample // of its acknowledgement
@@ -36,6 +37,8 @@ type tcpState struct {
 	ackEvery   uint8
 
 	limits       tcpLimits
+	tuned        int64  // bytes of TuneMem that are granted
+	tuneBelow    uint32 // free send buffer at which more may help
 	dests        destCache
 	mtuTimer     int // of ageMTUs
 	halfOpen     int // connections in SYN-RECEIVED that a listener has
@@ -55,7 +58,7 @@ func (s *Stack) tcpInit() {
 	}
 	// RFC 7323 2.3: the least shift that lets 16 bits carry the whole buffer.
 	if !s.cfg.TCP.NoWindowScale {
-		for s.cfg.TCP.RecvBuf>>ts.rcvScale > 0xffff && ts.rcvScale < 14 {
+		for s.cfg.TCP.RecvBufMax>>ts.rcvScale > 0xffff && ts.rcvScale < 14 {
 			ts.rcvScale++
 		}
 	}
@@ -69,6 +72,9 @@ func (s *Stack) tcpInit() {
 		ts.ackEvery = 1
 	}
 	ts.cookies.label = labelCookie
+	if s.cfg.TCP.SendBufMax > s.cfg.TCP.SendBuf {
+		ts.tuneBelow = uint32(s.cfg.TCP.SendBuf / 4)
+	}
 	ts.mtuTimer = s.every(mtuSweep, (*Stack).ageMTUs)
 }
 
@@ -175,6 +181,7 @@ func (t *TCP) free() {
 	t.dropOwn()
 	if c := t.cold; c != nil {
 		ts.putKnobs(c.knobs)
+		ts.putTune(c.tune)
 		ext := c.ext
 		clear(ext)
 		*c = tcpCold{ext: ext[:0]}

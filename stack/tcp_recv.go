@@ -205,6 +205,9 @@ func (t *TCP) Recved(n int) {
 	}
 	full := t.fullWindow()
 	t.rcvWnd = min(t.rcvWnd+uint32(n), full)
+	if uint32(t.rcvNxt)&(tuneStep-1) < uint32(n) { // another step
+		t.tuneRecv()
+	}
 	edge := t.rcvNxt.Add(t.rcvWnd)
 	if edge.Sub(t.rcvAnnEdge) >= max(full/4, uint32(t.mss)*2) || t.rcvAnnEdge == t.rcvNxt && t.rcvWnd >= uint32(t.mss) {
 		t.flags |= tfAckNow

@@ -70,9 +70,7 @@ func (t *TCP) inherit(l *TCP, in *inSegment) bool {
 	t.ttl, t.tos = l.ttl, l.tos
 	t.flags |= l.flags & tfNoDelay
 	t.ccInherit(l)
-	if l.cold.recvBuf != 0 {
-		t.coldPart().recvBuf = l.cold.recvBuf
-	}
+	t.inheritBuffers(l)
 	t.inheritKnobs(l)
 	t.initConnection()
 	if l.flags&tfKeepAlive != 0 {

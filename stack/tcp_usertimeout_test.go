@@ -118,7 +118,7 @@ func TestTCPUserTimeout_RFC5482_3_OptionIsSent(t *testing.T) {
 	cfg.TCP.UserTimeoutOption = true
 	sc = runScript(t, cfg, `
 		connect
-		> S 0 uto=90 mss=1460 ws=3
+		> S 0 uto=90 mss=1460 ws=9
 		< SA 0 ack=1 mss=1000
 		> A 1 ack=1 nouto
 	`)

@@ -24,7 +24,7 @@ func (t *TCP) canWrite(n int) error {
 	if t.flags&(tfFinQueued|tfClosePend) != 0 {
 		return ErrConn
 	}
-	if n > int(t.sndBuf) {
+	if n > int(t.sndBuf) && (t.TuneSndBuf() == 0 || n > int(t.sndBuf)) {
 		return ErrMem
 	}
 	return nil
