@@ -28,7 +28,7 @@ var infoFields = map[string]func(i *stack.TCPInfo) int64{
 	"tcpi_snd_mss":  func(i *stack.TCPInfo) int64 { return int64(i.MSS) },
 	"tcpi_snd_cwnd": func(i *stack.TCPInfo) int64 { return int64(i.Cwnd) / int64(max(i.MSS, 1)) },
 	"tcpi_snd_ssthresh": func(i *stack.TCPInfo) int64 {
-		if i.Ssthresh >= infiniteSsthresh {
+		if i.Ssthresh >= 1<<30 { // as long as none was set
 			return infiniteSsthresh
 		}
 		return int64(i.Ssthresh) / int64(max(i.MSS, 1))
