@@ -218,6 +218,9 @@ func (nif *Netif) isBroadcast(a header.Addr) bool {
 	if v := a.Uint32(); v == 0xffffffff || v == 0 {
 		return true
 	}
+	if e := nif.s.locals.find(a); e == nil || !e.broadcast {
+		return false
+	}
 	for i := range nif.addrs {
 		if nif.addrs[i].broadcast == a {
 			return true

@@ -31,6 +31,7 @@ type Stack struct {
 	// pathGen changes whenever a route, an address or a neighbour goes; cached
 	// paths of another generation are looked up anew.
 	pathGen uint32
+	paths   [pathSlots]pathEntry
 
 	arp   arpTable
 	nd6   nd6State

@@ -71,18 +71,23 @@ func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 		t.ackLossy(ack, tsEcr, nil, false)
 		return
 	}
-	advance := ack.Sub(t.sndUna)
-	a := t.ackSample()
+	var a *AckSample
+	if !t.ccUnused() {
+		a = t.ackSample()
+		a.Acked = ack.Sub(t.sndUna)
+		a.Delivered, a.Flight = a.Acked, t.sndMax.Sub(ack)
+	}
 	data := t.freeAcked(ack, tsEcr)
 	t.sndUna = ack
-	a.Acked, a.Delivered, a.Flight = advance, advance, t.sndMax.Sub(ack)
 	if t.sndNxt.Less(ack) { // after a timeout: the peer had more than we thought
 		t.sndNxt = ack
 	}
 	t.nrtx = 0
 	t.flags &^= tfSoftError
 	t.rtt.backoff = 0
-	t.ccAck(a)
+	if a != nil {
+		t.ccAck(a)
+	}
 	if ack == t.sndMax {
 		t.flags &^= tfTLP | tfReoTimer
 		t.rtxAt = 0

@@ -122,6 +122,13 @@ func (t *TCP) ackSample() *AckSample {
 	return a
 }
 
+// ccUnused reports whether an acknowledgement says nothing to the controller,
+// which is so for nearly all connections: it has no state, and less than half of
+// the window is used.
+func (t *TCP) ccUnused() bool {
+	return t.cc.state|uint32(t.flags&(tfOwnCC|tfECN|tfRecovery)) == 0 && t.sndMax.Sub(t.sndUna) < t.cc.Cwnd/2
+}
+
 // ccAck tells the controller of an acknowledgement of something new.
 func (t *TCP) ccAck(a *AckSample) {
 	c := &t.cc

@@ -121,7 +121,7 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 		!t.family().takes(remote) {
 		return ErrVal // RFC 1122 4.2.3.10
 	}
-	pt, err := s.findPath(t.local, remote)
+	pt, neigh, err := s.route(t.local, remote)
 	if err != nil {
 		s.stats.IP.OutNoRoutes++
 		return err
@@ -147,7 +147,7 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 	boundAddr, boundPort := t.local, t.lport
 	t.remote, t.rport, t.local, t.lport = remote, to.Port(), pt.src, lport
 	t.opened = fn
-	t.setupPath(pt)
+	t.setupPath(pt.nif, neigh)
 	t.initConnection()
 	t.ecnAsk()
 	s.tcp.reopen = reopen{}
@@ -331,9 +331,8 @@ func flowHash64(k0, k1 uint64, f flowEnds) uint64 {
 }
 
 // setupPath caches where the connection's packets go.
-func (t *TCP) setupPath(pt path) {
-	t.nif = pt.nif
-	t.neigh = t.s.neighborFor(pt.nif, pt.nextHop)
+func (t *TCP) setupPath(nif *Netif, n *neighbor) {
+	t.nif, t.neigh = nif, n
 	t.pathGen = t.s.pathGen
 	t.setFlag(tfBig, t.wantBig())
 }
@@ -344,12 +343,12 @@ func (t *TCP) freshPath() bool {
 	if t.pathGen == t.s.pathGen && t.neigh != nil {
 		return true
 	}
-	pt, err := t.s.findPath(t.local, t.remote)
+	pt, neigh, err := t.s.route(t.local, t.remote)
 	if err != nil {
 		t.s.stats.IP.OutNoRoutes++
 		return false
 	}
-	t.setupPath(pt)
+	t.setupPath(pt.nif, neigh)
 	if t.s.tcp.dests.sets != nil && t.mssMax != 0 {
 		t.applyPathMTU()
 	}
