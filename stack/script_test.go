@@ -503,3 +503,15 @@ func sackBlocks(s string, isn header.Seq) (list []header.SACKBlock) {
 	}
 	return list
 }
+
+// ackTS is a pure ACK that echoes a timestamp of the stack's, with SACK blocks.
+func (sc *script) ackTS(ack int, ecr uint32, sack string) {
+	sc.t.Helper()
+	args := []string{"A", "1", fmt.Sprintf("ack=%d", ack), fmt.Sprintf("ts=%d:%d", 2000+ack, ecr)}
+	if sack != "" {
+		args = append(args, "sack="+sack)
+	}
+	sc.in(args)
+	sc.s.Flush(sc.now)
+	checkInvariants(sc.t, sc.s)
+}

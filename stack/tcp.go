@@ -88,6 +88,8 @@ const (
 	tfBig                             // segments longer than the MSS are queued and sent
 	tfSack                            // RFC 2018 selective acknowledgements agreed on
 	tfECN                             // RFC 3168 agreed on, or asked for
+	tfPull                            // cold.pull has more to send
+	tfPulls                           // or will have
 	tfLoss                            // cold.loss: something is or was missing
 	tfReordered                       // the path was seen to reorder (RFC 8985)
 	tfTLP                             // rtxAt is the time of a tail loss probe
@@ -201,6 +203,7 @@ type tcpCold struct {
 	sendFixed bool
 	sack      *sackOut // with tfSackOut
 	loss      *tcpLoss // with tfLoss
+	pull      *tcpPull
 	// RACK's reordering window is 1 + reoMult quarters of the least round trip, for
 	// reoPersist more recoveries.
 	reoMult, reoPersist uint8
@@ -334,7 +337,7 @@ func (t *TCP) SndBuf() int {
 	if t.s != nil && t.sndBuf < t.s.tcp.tuneBelow {
 		t.TuneSndBuf()
 	}
-	return int(t.sndBuf)
+	return max(0, int(int32(t.sndBuf)))
 }
 
 // MSS is the payload of a full segment (tcp_mss).

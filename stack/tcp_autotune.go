@@ -178,7 +178,7 @@ func (t *TCP) SetSendBuf(n int) error {
 	}
 	c := t.coldPart()
 	c.sendBuf, c.sendFixed = uint32(n), true
-	t.sndBuf = uint32(int(t.sndBuf) + n - size)
+	t.sndBuf = uint32(int(int32(t.sndBuf)) + n - size)
 	return nil
 }
 

@@ -95,18 +95,25 @@ func (t *TCP) shutdownSend() error {
 	default: // FIN is on its way already
 		return nil
 	}
+	t.endPull()
 	if !t.sendFin() {
 		t.flags |= tfClosePend
 		t.setRtx(t.s.now + int64(t.s.cfg.TCP.MinRTO))
 		return nil
 	}
-	t.flags &^= tfClosePend
+	t.finQueued()
+	return t.Output()
+}
+
+// finQueued changes the state for a FIN of ours in the send queue
+// (RFC 9293 3.10.4).
+func (t *TCP) finQueued() {
+	t.flags = t.flags&^tfClosePend | tfFinQueued
 	if t.state == StateCloseWait {
 		t.setState(StateLastAck)
 	} else {
 		t.setState(StateFinWait1)
 	}
-	return t.Output()
 }
 
 // sendFin puts FIN on the last unsent segment, or on one of its own.

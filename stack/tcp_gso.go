@@ -196,7 +196,9 @@ func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
 		return true
 	}
 	var rest *pbuf.Pbuf
-	if p.RefCount() > 1 { // the port holds it: it stays as long as it is, until sent again
+	if g.pull {
+		rest = t.s.alloc(pbuf.LayerTransport, 0, pbuf.KindRAM)
+	} else if p.RefCount() > 1 { // the port holds it: it stays as long as it is, until sent again
 		rest = t.slices(p, int(g.hdr)+int(n), int(g.n-n))
 	} else {
 		t.stripHeaders(p, g)
@@ -306,7 +308,7 @@ func (t *TCP) joinTail(p *pbuf.Pbuf, n int) bool {
 	}
 	tail := t.sndq.Tail()
 	g := seg(tail)
-	if g.tx != 0 || g.flags&(header.TCPSyn|header.TCPFin) != 0 || int(g.n)+n > t.segmentLen() ||
+	if g.tx != 0 || g.pull || g.flags&(header.TCPSyn|header.TCPFin) != 0 || int(g.n)+n > t.segmentLen() ||
 		tail.ChainLen()+p.ChainLen() > maxBufs {
 		return false
 	}

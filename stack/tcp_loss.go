@@ -131,7 +131,8 @@ func (t *TCP) ackLossy(ack header.Seq, tsEcr uint32, blocks []header.SACKBlock, 
 	wait := t.findLost(l, advance)
 	a.Acked, a.Delivered, a.Lost, a.Flight = advance, l.delivered, l.newlyLost, t.inFlight()
 	entered := t.recoveryState(l, a)
-	if l.delivered != 0 || advance != 0 {
+	// RFC 5681 3.1, RFC 3042 3: a window does not grow for duplicates.
+	if advance != 0 || l.delivered != 0 && t.flags&tfOwnCC != 0 {
 		t.ccAck(a)
 	}
 	t.lossTimer(l, advance != 0 || entered, wait)

@@ -16,7 +16,7 @@ func (t *TCP) Output() error {
 	if t.flags&(tfSackOut|tfAckNow) == tfSackOut|tfAckNow {
 		t.flushAck() // data carries no blocks
 	}
-	if (t.unsent != nil || t.flags&tfLoss != 0) && !t.outputData() {
+	if (t.unsent != nil || t.flags&(tfLoss|tfPull) != 0) && !t.outputData() {
 		return ErrMem
 	}
 	if t.flags&tfAckNow != 0 {
@@ -82,7 +82,13 @@ func (t *TCP) outputData() bool {
 			t.setRtx(t.s.now + t.rtt.rto()) // RFC 6298 5.1
 		}
 	}
-	if t.unsent != nil && t.rtxAt == 0 {
+	if ok && t.unsent == nil && t.flags&tfPull != 0 {
+		var held bool
+		if ok, held = t.pullOutput(wnd); held {
+			return ok
+		}
+	}
+	if (t.unsent != nil || t.flags&tfPull != 0) && t.rtxAt == 0 {
 		if !ok {
 			t.setRtx(t.s.now + t.rtt.rto())
 		} else if t.sndNxt == t.sndUna {
@@ -128,6 +134,9 @@ func (t *TCP) stripHeaders(p *pbuf.Pbuf, g *tcpSeg) {
 
 // sendSegment sends a queued segment and keeps it. False: not now.
 func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
+	if g.pull {
+		return t.sendPulled(g)
+	}
 	if !t.freshPath() {
 		return false
 	}
@@ -164,6 +173,12 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 	if p == own {
 		g.hdr = uint8(p.TotLen() - before)
 	}
+	t.bookSent(g)
+	return true
+}
+
+// bookSent books that a segment has gone out.
+func (t *TCP) bookSent(g *tcpSeg) {
 	if g.tx != 0 {
 		t.s.stats.TCP.RetransSegs += t.segments(g.n)
 	}
@@ -176,7 +191,6 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 	}
 	t.segSent(g)
 	t.prrSent(g.seqLen())
-	return true
 }
 
 // sendEmpty sends a segment without data: ACK or RST, not kept.

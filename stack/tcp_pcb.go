@@ -27,6 +27,7 @@ type tcpState struct {
 	ccKind     ccKind                          // of new connections
 	sackOuts   []*sackOut
 	losses     []*tcpLoss
+	pulls      []*tcpPull
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -216,6 +217,7 @@ func (t *TCP) purge() {
 	t.sndq.FreeAll()
 	t.unsent = nil
 	t.dropLoss()
+	t.dropPull()
 	t.purgeOOSeq()
 	if t.refused != nil {
 		t.refused.Free()

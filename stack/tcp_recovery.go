@@ -78,11 +78,15 @@ func (t *TCP) resendLost() (ok, held bool) {
 		if g.mark&(segLost|segResent) != segLost {
 			continue
 		}
-		// RFC 9293 3.8.6: beyond a window that has shrunk only the first.
-		if off := g.seq.Sub(t.sndUna); int32(off) > 0 && off+min(g.n, uint32(t.mss)) > t.sndWnd {
+		// RFC 9293 3.8.6 (SHLD-16): as far as a window that has shrunk allows.
+		off := uint32(max(0, int32(g.seq.Sub(t.sndUna))))
+		if g.n != 0 && off >= t.sndWnd {
 			return true, true
 		}
 		n := t.resendQuota(l, g)
+		if g.n != 0 {
+			n = min(n, t.sndWnd-off)
+		}
 		if n == 0 || t.paceHolds() {
 			return true, true
 		}

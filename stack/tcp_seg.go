@@ -20,6 +20,7 @@ type tcpSeg struct {
 	sum    uint16 // running RFC 1071 sum of the data
 
 	mark uint8 // seg… of tcp_loss.go
+	pull bool  // the data is made when it is sent (tcp_pull.go)
 
 	appLimited bool    // with rate: the application did not fill the window
 	rate       segRate // for delivery rate estimation

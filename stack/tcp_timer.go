@@ -218,12 +218,18 @@ func (t *TCP) stopPersist() {
 func (t *TCP) persistTimeout() {
 	t.s.stats.TCP.PersistProbes++
 	t.rtt.backoff = min(t.rtt.backoff+1, 16)
+	n := max(min(t.sndWnd, t.cc.Cwnd), 1)
 	p := t.unsent
+	if p == nil && t.flags&tfPull != 0 {
+		if p = t.pullProbe(n); p == nil {
+			t.setRtx(t.s.now + t.rtt.rto())
+			return
+		}
+	}
 	if p == nil {
 		t.stopPersist()
 		return
 	}
-	n := max(min(t.sndWnd, t.cc.Cwnd), 1)
 	g := seg(p)
 	if g.n > n && !t.splitSegment(p, n) || !t.sendSegment(p, g) {
 		t.setRtx(t.s.now + t.rtt.rto())

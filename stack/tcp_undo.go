@@ -98,8 +98,13 @@ func (t *TCP) frtoAck(l *tcpLoss, advance uint32, a *AckSample) {
 	switch {
 	case l.original && (t.flags&tfSack != 0 || l.frto == frtoNewData && advance != 0):
 		t.spurious(l, a) // step 3b: what was not sent again has arrived
-	case l.frto == frtoNewData || advance == 0 || t.sndUna.GreaterEq(t.recover):
-		l.frto = frtoNone // steps 2a, 3a: the loss was real
+	case l.frto == frtoNewData: // step 3a: the loss was real
+		l.frto = frtoNone
+		if !t.ccOwnsRecovery() {
+			t.cc.Cwnd = max(t.cc.Cwnd, 3*t.cc.MSS)
+		}
+	case advance == 0 || t.sndUna.GreaterEq(t.recover):
+		l.frto = frtoNone // step 2a
 	case t.unsent != nil && t.windowHas(seg(t.unsent)):
 		l.frto = frtoNewData // step 2b
 	default:

@@ -21,10 +21,11 @@ func (t *TCP) canWrite(n int) error {
 	default:
 		return ErrConn
 	}
-	if t.flags&(tfFinQueued|tfClosePend) != 0 {
+	if t.flags&(tfFinQueued|tfClosePend|tfPulls) != 0 {
 		return ErrConn
 	}
-	if n > int(t.sndBuf) && (t.TuneSndBuf() == 0 || n > int(t.sndBuf)) {
+	// What is pulled has no buffers, but is counted: it may be more than there is.
+	if n > int(int32(t.sndBuf)) && n != 0 && (t.TuneSndBuf() == 0 || n > int(int32(t.sndBuf))) {
 		return ErrMem
 	}
 	return nil
@@ -113,7 +114,7 @@ func (t *TCP) appendRoom(n int) int {
 	}
 	p := t.sndq.Tail()
 	g := seg(p)
-	if g.tx != 0 || g.flags&(header.TCPSyn|header.TCPFin) != 0 {
+	if g.tx != 0 || g.pull || g.flags&(header.TCPSyn|header.TCPFin) != 0 {
 		return 0
 	}
 	if t.flags&tfBig != 0 {
