@@ -124,6 +124,7 @@ type bbr struct {
 	roundsSinceProbe   uint32
 	probeWait          int64
 	cycleAt            int64
+	upAt               int64 // when ProbeBW_UP began
 	probeRTTMin        int64
 	probeRTTMinAt      int64
 	probeRTTDoneAt     int64 // 0: not set

@@ -29,12 +29,12 @@ func (b *bbr) startRefill() {
 }
 
 // startUp is StartProbeBW_UP.
-func (b *bbr) startUp(c *Congestion, r *RateSample) {
+func (b *bbr) startUp(c *Congestion, r *RateSample, now int64) {
 	b.phase = acksProbeStarting
 	b.startRound()
 	b.resetFullBW()
 	b.fullBW = r.DeliveryRate
-	b.state = bbrUp
+	b.state, b.upAt = bbrUp, now
 	b.raiseSlope(c)
 }
 
@@ -57,7 +57,7 @@ func (b *bbr) updateCycle(c *Congestion, a *AckSample) {
 	case bbrRefill:
 		if b.roundStart {
 			b.probeSample = true
-			b.startUp(c, a.Rate)
+			b.startUp(c, a.Rate, a.Now)
 		}
 	case bbrUp:
 		if b.timeToGoDown(c, a) {
@@ -94,7 +94,11 @@ func (b *bbr) timeToGoDown(c *Congestion, a *AckSample) bool {
 		b.fullBW = a.Rate.DeliveryRate
 		return false
 	}
-	return b.fullBWNow
+	// The draft leaves UP only when the bandwidth no longer grows. But a flow can
+	// make it grow for long at the expense of others while a queue builds, and
+	// does not give that back for cycles; so UP ends, as in version 2, when more
+	// is in flight than its pace explains without a queue.
+	return b.fullBWNow || a.Now > b.upAt+b.minRTT && uint64(a.FlightBefore) > b.quantize(b.bdp(bbrPacingGain[bbrUp]))
 }
 
 // raiseSlope is RaiseInflightLongtermSlope.
