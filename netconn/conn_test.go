@@ -287,6 +287,27 @@ func TestOptions(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+func TestOptionsOfTheStack(t *testing.T) {
+	c, s := onePair(t, newBed(t, setup{}))
+	require.NoError(t, c.SetUserTimeout(9*time.Second))
+	require.Equal(t, 9*time.Second, info(t, c).UserTimeout)
+	require.NoError(t, c.SetAckPolicy(stack.AckPolicy{Every: 4, Delay: 7 * time.Millisecond}))
+	require.Equal(t, 7*time.Millisecond, info(t, c).ATO)
+	require.ErrorIs(t, c.SetAckPolicy(stack.AckPolicy{Every: 1000}), syscall.EINVAL)
+	require.NoError(t, c.SetQuickAck(true))
+	require.NoError(t, c.SetDSCP(46))
+	require.ErrorIs(t, c.SetDSCP(64), syscall.EINVAL)
+	require.NoError(t, c.SetTTL(9))
+	require.NoError(t, c.SetRetries(3, 3))
+	require.ErrorIs(t, c.SetRetries(300, 3), syscall.EINVAL)
+	require.NoError(t, c.SetRTO(3*time.Second, 2*time.Second, 0))
+	require.GreaterOrEqual(t, info(t, c).RTO, 2*time.Second)
+	require.NoError(t, c.SetTimeWait(0))
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, c.SetDSCP(1), net.ErrClosed)
+	require.NoError(t, s.Close())
+}
+
 // Goroutines that write to one connection do not mix their bytes.
 func TestConcurrentWritesStayWhole(t *testing.T) {
 	eachShards(t, func(t *testing.T, base setup) {

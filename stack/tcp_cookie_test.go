@@ -300,3 +300,32 @@ func TestTCPCookie_SynQueueBoundsAllListeners(t *testing.T) {
 	sc.run("< A 1 ack=1 port=1000")
 	require.Equal(t, 2, sc.s.tcp.halfOpen)
 }
+
+// TestTCPCookie_RFC3168_6_1_1_ECNTravelsToo: what was granted in the SYN-ACK is
+// what the connection has, and nothing is granted that can't be remembered.
+func TestTCPCookie_RFC3168_6_1_1_ECNTravelsToo(t *testing.T) {
+	for _, c := range []struct {
+		syn    string
+		answer string
+		ecn    bool
+	}{
+		{"SEC 0 mss=1400 ts=100:0", "SAE", true},
+		{"S 0 mss=1400 ts=100:0", "SA", false},
+		{"SEC 0 mss=1400", "SA", false}, // no timestamp to carry it
+	} {
+		var cfg Config
+		cfg.TCP.SynCookies = CookiesAlways
+		sc := newScript(t, cfg)
+		sc.run("listen\n< " + c.syn)
+		require.Len(t, sc.out, 1)
+		o := sc.out[0].opts
+		sc.run("> " + c.answer + " 0 ack=1")
+		ack := "< A 1 ack=1"
+		if o.HasTS {
+			ack += " ts=101:" + decimal(o.TSVal)
+		}
+		sc.run(ack)
+		require.Equal(t, StateEstablished, sc.pcb.State())
+		require.Equal(t, c.ecn, sc.pcb.Info().ECN, c.syn)
+	}
+}

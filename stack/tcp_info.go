@@ -1,6 +1,10 @@
 package stack
 
-import "time"
+import (
+	"time"
+
+	"github.com/shardstack/shardstack/header"
+)
 
 // TCPInfo describes a connection, in the terms of RFC 9293, 5681 and 6298.
 type TCPInfo struct {
@@ -20,6 +24,107 @@ type TCPInfo struct {
 	WScaleSnd       int // -1: not agreed on
 	WScaleRcv       int
 	OutOfOrderBytes uint32
+
+	// The rest has the meaning that Linux's struct tcp_info gives it. Byte counts
+	// are of sequence space and wrap at 2^32.
+	CAState         CAState
+	Retransmits     int // of the segment in front, in a row
+	Probes          int // window and keepalive probes without an answer
+	SACK, ECN       bool
+	ATO             time.Duration // how long an ACK may wait
+	AdvMSS          int           // the MSS that we announce
+	PMTU            int           // packet size that the MSS stands for
+	Sacked          uint32        // bytes in flight that the peer has, out of order
+	Lost            uint32        // bytes marked lost
+	Retrans         uint32        // bytes sent again and not acknowledged
+	RcvSsthresh     uint32        // the window when the user has taken everything
+	RcvRTT          time.Duration // the receiver's measurement; 0: none
+	PacingRate      uint64        // bytes/s; 0: not paced
+	MaxPacingRate   uint64        // 0: no bound
+	Delivered       uint32        // bytes; 0 unless the controller samples rates
+	BytesAcked      uint32
+	BytesReceived   uint32
+	Reordering      bool // the path was seen to reorder
+	SndBuf, RcvBuf  uint32
+	UserTimeout     time.Duration // 0: none
+	LastDataSentAgo time.Duration // since the segment in front was sent; 0: nothing in flight
+}
+
+// CAState is where loss recovery is, in Linux's terms (tcpi_ca_state).
+type CAState uint8
+
+// The states; their values are Linux's. There is no CWR (2): the window of a
+// connection without loss is reduced at once.
+const (
+	CAOpen     CAState = 0
+	CADisorder CAState = 1 // something came out of order, or twice
+	CARecovery CAState = 3
+	CALoss     CAState = 4 // after a timeout
+)
+
+// caState derives it from the connection's conditions.
+func (t *TCP) caState() CAState {
+	switch {
+	case t.flags&tfRTO != 0:
+		return CALoss
+	case t.flags&tfRecovery != 0:
+		return CARecovery
+	case t.dupAcks != 0 || t.flags&tfLoss != 0 && t.cold.loss.sacked != 0:
+		return CADisorder
+	}
+	return CAOpen
+}
+
+// moreInfo fills in what is beyond RFC 9293, 5681 and 6298.
+func (t *TCP) moreInfo(i *TCPInfo) {
+	i.CAState = t.caState()
+	i.Retransmits = int(t.nrtx)
+	i.SACK, i.ECN = t.flags&tfSack != 0, t.flags&tfECN != 0
+	i.ATO = max(0, time.Duration(t.delackTime()))
+	i.AdvMSS = t.maxMSS()
+	i.PMTU = int(t.mss) + ipLen(t.remote) + header.TCPLen
+	if i.Timestamps {
+		i.PMTU += header.TCPTimestampLen
+	}
+	i.RcvSsthresh = t.fullWindow()
+	i.RcvBuf, i.SndBuf = t.recvBuf(), t.sendBufSize()
+	i.Reordering = t.flags&tfReordered != 0
+	i.UserTimeout = time.Duration(t.userTimeout())
+	if t.state >= StateEstablished {
+		// Neither SYN nor FIN is data.
+		i.BytesAcked = t.sndUna.Sub(t.iss) - 1
+		if t.finAcked() {
+			i.BytesAcked--
+		}
+		i.BytesReceived = t.rcvNxt.Sub(t.irs) - 1
+		switch t.state {
+		case StateCloseWait, StateClosing, StateLastAck, StateTimeWait:
+			i.BytesReceived--
+		}
+	}
+	if p := t.sndq.Head(); p != nil && seg(p).tx != 0 {
+		i.LastDataSentAgo = time.Duration(t.s.now - seg(p).sentAt)
+	}
+	if t.flags&tfPersist != 0 {
+		i.Probes = int(t.rtt.backoff)
+	}
+	c := t.cold
+	if c == nil {
+		return
+	}
+	if t.flags&tfKeepAlive != 0 {
+		i.Probes = c.keepSent
+	}
+	if t.flags&tfLoss != 0 {
+		i.Sacked, i.Lost, i.Retrans = c.loss.sacked, c.loss.lost, c.loss.resent
+	}
+	if c.tune != nil {
+		i.RcvRTT = time.Duration(c.tune.rtt)
+	}
+	if t.flags&tfOwnCC != 0 {
+		i.PacingRate, i.MaxPacingRate = c.own.pace.rate, c.own.pace.cap
+		i.Delivered = c.own.rate.delivered
+	}
 }
 
 // Info is a snapshot of the connection's state (TCP_INFO).
@@ -37,6 +142,7 @@ func (t *TCP) Info() TCPInfo {
 	if t.flags&tfWScale != 0 {
 		i.WScaleSnd, i.WScaleRcv = int(t.sndScale), int(t.rcvScale)
 	}
+	t.moreInfo(&i)
 	return i
 }
 
