@@ -66,7 +66,7 @@ EMULATOR  = $(if $(filter arm64,$(shell $(GO) env GOHOSTARCH)),,-exec qemu-aarch
 # The emulator has no mbind(2); the test runs on the machine itself, in unit.
 NOT_EMULATED = $(if $(EMULATOR),-skip '^TestNUMANode$$')
 
-.PHONY: help deps build run test unit serial debug race arm64 bench pgo peers peers-test lossy fuzz lint lint-light clean
+.PHONY: dpdk help deps build run test unit serial debug race arm64 bench pgo peers peers-test lossy fuzz lint lint-light clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,7 +81,7 @@ build: ## build all packages, and the generator as bin/shardgen
 run: build ## run bulk, rr, cps and udp on the in-memory wire (COREMASK, DURATION)
 	bin/shardgen demo --coremask $(COREMASK) --duration $(DURATION) $(RUNFLAGS)
 
-test: deps lint-light build unit serial debug race arm64 peers-test ## everything that CI runs
+test: deps lint-light build unit serial debug race arm64 peers-test dpdk ## everything that CI runs
 
 unit: ## tests that need nothing of the machine
 	$(GO) test -count=1 -timeout 5m $(PARALLEL)
@@ -99,6 +99,11 @@ arm64: deps ## build and vet everything for arm64, test what has assembly (emula
 	$(ARM64_ENV) $(GO) build ./...
 	$(ARM64_ENV) $(GO) vet ./...
 	$(if $(ARM64),$(ARM64_ENV) $(GO) test -count=1 -timeout 5m $(EMULATOR) $(NOT_EMULATED) $(ARM64))
+
+dpdk: deps ## vet and test what is built with DPDK's library, without huge pages
+	$(GO) vet -tags dpdk ./port/dpdk ./bench/... ./cmd/shardgen ./examples/...
+	$(GO) test -count=1 -timeout 5m -tags dpdk ./port/dpdk ./bench/device ./examples/dpdkown
+	$(GO) test -count=1 -timeout 5m -tags dpdk -run DPDK ./cmd/shardgen
 
 bench: ## run the benchmarks (COREMASK, BENCH, BENCHARGS)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./bench -args -coremask $(COREMASK) $(BENCHARGS)

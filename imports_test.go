@@ -87,9 +87,11 @@ var rooms = map[string]room{
 		internal: []string{"header", "pbuf", "ring", "stack", "shard"},
 		external: []string{xsys, xsync, atomics},
 	},
-	"bench":    {floor: 7, open: true, external: []string{xsys, xsync, atomics, xxhash, pflag, histo, netlink, netns}},
-	"cmd":      {floor: 7, open: true, external: []string{xsys, xsync, atomics, pflag, histo, netlink, netns}},
-	"examples": {floor: 7, open: true, external: []string{xsys, xsync, pflag, histo}},
+	"bench": {floor: 7, open: true, external: []string{xsys, xsync, atomics, xxhash, pflag, histo, netlink, netns}},
+	"cmd":   {floor: 7, open: true, external: []string{xsys, xsync, atomics, pflag, histo, netlink, netns}},
+	// It sets DPDK up itself, as a program in C would.
+	"examples/dpdkown": {floor: 7, open: true, cgo: true},
+	"examples":         {floor: 7, open: true, external: []string{xsys, xsync, pflag, histo}},
 
 	"internal/testenv": {floor: 0, testOnly: true, external: []string{xsys}},
 	"pbuf/pbuftest":    {floor: 0, testOnly: true, internal: []string{"pbuf"}, external: []string{testify}},

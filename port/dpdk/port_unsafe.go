@@ -122,7 +122,10 @@ func Wrap(id uint16, mp Mempool, cfg Config) (*Port, error) {
 			p.mempool = m
 		}
 	}
-	return p, p.describe()
+	if err := p.describe(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // fail makes an error of what the device said.
