@@ -52,7 +52,45 @@ type TCPOptions struct {
 // (RFC 7323 2.3). Of options given twice the last counts.
 func ParseTCPOptions(b []byte, o *TCPOptions) Fault {
 	*o = TCPOptions{WScale: -1}
-	for r := b; len(r) > 0; {
+	return o.parse(b, o.parseWords(b))
+}
+
+// parseWords takes the options of SYNs as nearly everybody lays them out, each in
+// words of its own or sharing one, and returns how far it came.
+func (o *TCPOptions) parseWords(b []byte) int {
+	const (
+		mss    = TCPOptMSS<<8 | 4
+		wscale = TCPOptNOP<<16 | TCPOptWScale<<8 | 3
+		sack   = TCPOptNOP<<24 | TCPOptNOP<<16 | TCPOptSACKPermitted<<8 | 2
+		ts     = TCPOptTimestamp<<8 | 10
+		nopTS  = TCPOptNOP<<24 | TCPOptNOP<<16 | ts
+		sackTS = TCPOptSACKPermitted<<24 | 2<<16 | ts // Linux
+	)
+	r := b
+	for len(r) >= 4 {
+		switch w := binary.BigEndian.Uint32(r); {
+		case w>>16 == mss:
+			o.MSS = uint16(w)
+		case w>>8 == wscale:
+			o.WScale = int8(min(w&0xff, TCPMaxWScale))
+		case w == sack:
+			o.SACKPermitted = true
+		case (w == nopTS || w == sackTS) && len(r) >= 12:
+			o.SACKPermitted = o.SACKPermitted || w == sackTS
+			o.HasTS = true
+			o.TSVal, o.TSEcr = binary.BigEndian.Uint32(r[4:]), binary.BigEndian.Uint32(r[8:])
+			r = r[8:]
+		default:
+			return len(b) - len(r)
+		}
+		r = r[4:]
+	}
+	return len(b) - len(r)
+}
+
+// parse takes the options of b from offset at on, one by one.
+func (o *TCPOptions) parse(b []byte, at int) Fault {
+	for r := b[at:]; len(r) > 0; {
 		kind := r[0]
 		if kind == TCPOptNOP {
 			r = r[1:]
