@@ -50,9 +50,13 @@ func setLinger(s *sock, v int64) errno {
 	return errNone
 }
 
-// setSndBuf bounds what the socket takes, twice the value as in Linux.
+// setSndBuf bounds what the socket takes, twice the value as in Linux. The stack's
+// own buffer does not shrink while the connection is open.
 func setSndBuf(s *sock, v int64) errno {
 	s.sndLimit = int(min(max(2*v, 4608), maxBytes))
+	if s.tcp != nil {
+		_ = s.tcp.SetSendBuf(s.sndLimit)
+	}
 	return errNone
 }
 

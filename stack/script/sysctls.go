@@ -11,18 +11,10 @@ import (
 // sysctls are those that have an equal in the stack's configuration. nil: what
 // it asks for makes no difference here.
 var sysctls = map[string]sysctlFunc{
-	"tcp_timestamps":     onOff(func(c *stack.Config, on bool) { c.TCP.NoTimestamps = !on }),
-	"tcp_window_scaling": onOff(func(c *stack.Config, on bool) { c.TCP.NoWindowScale = !on }),
-	"tcp_rmem": func(c *stack.Config, v []string) (string, error) {
-		n, err := middle(v[max(len(v)-1, 0):]) // the largest decides about the scale
-		c.TCP.RecvBuf = n
-		return "", err
-	},
-	"tcp_wmem": func(c *stack.Config, v []string) (string, error) {
-		n, err := middle(v)
-		c.TCP.SendBuf = n
-		return "", err
-	},
+	"tcp_timestamps":          onOff(func(c *stack.Config, on bool) { c.TCP.NoTimestamps = !on }),
+	"tcp_window_scaling":      onOff(func(c *stack.Config, on bool) { c.TCP.NoWindowScale = !on }),
+	"tcp_rmem":                sizes(func(c *stack.Config) (size, most *int) { return &c.TCP.RecvBuf, &c.TCP.RecvBufMax }),
+	"tcp_wmem":                sizes(func(c *stack.Config) (size, most *int) { return &c.TCP.SendBuf, &c.TCP.SendBufMax }),
 	"tcp_sack":                onOff(func(c *stack.Config, on bool) { c.TCP.NoSACK = !on }),
 	"tcp_tw_reuse":            onOff(func(c *stack.Config, on bool) { c.TCP.TimeWaitReuse = on }),
 	"tcp_max_syn_backlog":     count(func(c *stack.Config) *int { return &c.TCP.SynQueue }),
@@ -71,6 +63,8 @@ var sysctls = map[string]sysctlFunc{
 var knobs = map[string]sysctlFunc{
 	"recv_buf":            count(func(c *stack.Config) *int { return &c.TCP.RecvBuf }),
 	"send_buf":            count(func(c *stack.Config) *int { return &c.TCP.SendBuf }),
+	"recv_buf_max":        count(func(c *stack.Config) *int { return &c.TCP.RecvBufMax }),
+	"send_buf_max":        count(func(c *stack.Config) *int { return &c.TCP.SendBufMax }),
 	"mss":                 count(func(c *stack.Config) *int { return &c.TCP.MSS }),
 	"initial_window":      count(func(c *stack.Config) *int { return &c.TCP.InitialWindow }),
 	"no_delay":            onOff(func(c *stack.Config, on bool) { c.TCP.NoDelay = on }),
@@ -87,6 +81,20 @@ var knobs = map[string]sysctlFunc{
 	"max_conns":           count(func(c *stack.Config) *int { return &c.TCP.MaxConns }),
 	"reset_rate":          count(func(c *stack.Config) *int { return &c.TCP.ResetRate }),
 	"dscp":                number(func(c *stack.Config, n int64) string { c.TCP.DSCP = uint8(n); return "" }),
+}
+
+// sizes sets a buffer from "least default most"; one number is all of them.
+func sizes(field func(c *stack.Config) (size, most *int)) sysctlFunc {
+	return func(c *stack.Config, v []string) (string, error) {
+		n, err := middle(v)
+		if err != nil {
+			return "", err
+		}
+		m, err := middle(v[max(len(v)-1, 0):])
+		size, most := field(c)
+		*size, *most = n, m
+		return "", err
+	}
 }
 
 // middle is the default of three numbers (least, default, most), or the only
