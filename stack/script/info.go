@@ -45,6 +45,22 @@ var infoFields = map[string]func(i *stack.TCPInfo) int64{
 	"tcpi_snd_wscale":    func(i *stack.TCPInfo) int64 { return int64(max(i.WScaleSnd, 0)) },
 	"tcpi_rcv_wscale":    func(i *stack.TCPInfo) int64 { return int64(max(i.WScaleRcv, 0)) },
 	"tcpi_options":       infoOptions,
+
+	"tcpi_ca_state":        func(i *stack.TCPInfo) int64 { return int64(i.CAState) },
+	"tcpi_retransmits":     func(i *stack.TCPInfo) int64 { return int64(i.Retransmits) },
+	"tcpi_probes":          func(i *stack.TCPInfo) int64 { return int64(i.Probes) },
+	"tcpi_ato":             func(i *stack.TCPInfo) int64 { return usec(i.ATO) },
+	"tcpi_advmss":          func(i *stack.TCPInfo) int64 { return int64(i.AdvMSS) },
+	"tcpi_pmtu":            func(i *stack.TCPInfo) int64 { return int64(i.PMTU) },
+	"tcpi_sacked":          func(i *stack.TCPInfo) int64 { return segments(i.Sacked, i.MSS) },
+	"tcpi_lost":            func(i *stack.TCPInfo) int64 { return segments(i.Lost, i.MSS) },
+	"tcpi_retrans":         func(i *stack.TCPInfo) int64 { return segments(i.Retrans, i.MSS) },
+	"tcpi_rcv_ssthresh":    func(i *stack.TCPInfo) int64 { return int64(i.RcvSsthresh) },
+	"tcpi_rcv_rtt":         func(i *stack.TCPInfo) int64 { return usec(i.RcvRTT) },
+	"tcpi_pacing_rate":     func(i *stack.TCPInfo) int64 { return int64(i.PacingRate) },
+	"tcpi_max_pacing_rate": func(i *stack.TCPInfo) int64 { return int64(i.MaxPacingRate) },
+	"tcpi_bytes_acked":     func(i *stack.TCPInfo) int64 { return int64(i.BytesAcked) },
+	"tcpi_bytes_received":  func(i *stack.TCPInfo) int64 { return int64(i.BytesReceived) },
 }
 
 func infoOptions(i *stack.TCPInfo) (v int64) {
@@ -53,6 +69,12 @@ func infoOptions(i *stack.TCPInfo) (v int64) {
 	}
 	if i.WScaleSnd >= 0 {
 		v |= symbols["TCPI_OPT_WSCALE"]
+	}
+	if i.SACK {
+		v |= symbols["TCPI_OPT_SACK"]
+	}
+	if i.ECN {
+		v |= symbols["TCPI_OPT_ECN"]
 	}
 	return v
 }
