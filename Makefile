@@ -102,7 +102,7 @@ arm64: deps ## build and vet everything for arm64, test what has assembly (emula
 
 dpdk: deps ## vet and test what is built with DPDK's library, without huge pages
 	$(GO) vet -tags dpdk ./port/dpdk ./bench/... ./cmd/shardgen ./examples/...
-	$(GO) test -count=1 -timeout 5m -tags dpdk ./port/dpdk ./bench/device ./examples/dpdkown
+	$(GO) test -count=1 -timeout 5m -tags dpdk ./port/dpdk ./bench/device
 	$(GO) test -count=1 -timeout 5m -tags dpdk -run DPDK ./cmd/shardgen
 
 bench: ## run the benchmarks (COREMASK, BENCH, BENCHARGS)

@@ -1,6 +1,7 @@
 //go:build dpdk
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +16,21 @@
 
 #include "dev.h"
 
+/* sp_mend_signals has handlers that drivers install (net_tap has one that tells
+ * of frames) run on the signal stack: that of a goroutine is too small. */
+static void sp_mend_signals(void)
+{
+	struct sigaction sa;
+	int s;
+	for (s = SIGRTMIN; s <= SIGRTMAX; s++) {
+		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN &&
+			(sa.sa_flags & SA_ONSTACK) == 0) {
+			sa.sa_flags |= SA_ONSTACK;
+			(void)sigaction(s, &sa, NULL);
+		}
+	}
+}
+
 struct sp_eal_args {
 	int argc;
 	char **argv;
@@ -25,6 +41,7 @@ static void *sp_eal_main(void *arg)
 {
 	struct sp_eal_args *a = arg;
 	a->result = rte_eal_init(a->argc, a->argv);
+	sp_mend_signals();
 	if (a->result < 0) {
 		a->result = -rte_errno;
 	}
@@ -63,7 +80,9 @@ int sp_probe(const char *devargs, uint16_t *port)
 	if (rte_eth_dev_get_port_by_name(name, port) == 0) {
 		return 1;
 	}
-	if ((err = rte_dev_probe(devargs)) != 0) {
+	err = rte_dev_probe(devargs);
+	sp_mend_signals();
+	if (err != 0) {
 		return err;
 	}
 	if (rte_eth_dev_get_port_by_name(name, port) == 0) {
@@ -201,7 +220,8 @@ int sp_configure(struct sp_device *d)
 	if (err != 0) {
 		return sp_fail(d, "rte_eth_dev_configure", err);
 	}
-	d->intr = conf.intr_conf.rxq;
+	/* net_tap reads only after a signal, which may come behind the interrupt. */
+	d->intr = conf.intr_conf.rxq && strcmp(d->driver, "net_tap") != 0;
 	/* A device without the call has the MTU of its configuration. */
 	err = rte_eth_dev_set_mtu(d->port, d->mtu);
 	if (err != 0 && err != -ENOTSUP) {
@@ -276,6 +296,7 @@ int sp_queue_setup(struct sp_device *d, uint16_t queue, struct rte_mempool *rx)
 	if ((err = rte_eth_tx_queue_setup(d->port, queue, d->tx_desc, node, &txconf)) != 0) {
 		return sp_fail(d, "rte_eth_tx_queue_setup", err);
 	}
+	sp_mend_signals();
 	return 0;
 }
 
