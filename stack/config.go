@@ -185,9 +185,12 @@ type TCPConfig struct {
 	// connections wait out of order. Default: half of the pool's standard
 	// buffers.
 	OutOfOrderMem int
-	// DestCache is of how many destinations path MTU and Fast Open cookie are
-	// remembered. Default 1024, at most 2^20.
+	// DestCache is of how many destinations the path MTU is remembered. Default
+	// 1024, at most 2^20.
 	DestCache int
+	// BlackHole makes segments smaller when those of full size time out again and
+	// again while no router says why (RFC 4821 7.7, RFC 8899 4.3).
+	BlackHole bool
 	// PathMTUAge is how long a path MTU is remembered. Default 10 min, at least
 	// 5 min (RFC 1191 6.3).
 	PathMTUAge time.Duration

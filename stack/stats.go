@@ -110,6 +110,7 @@ type TCPStats struct {
 	SoftErrors           uint64 // ICMP errors that were noted (RFC 5927 6)
 	ICMPRejected         uint64 // that quote nothing in flight (RFC 5927 4.1)
 	PathMTULowered       uint64 // RFC 1191
+	BlackHoles           uint64 // RFC 4821 7.7
 	PathMTUExpired       uint64 // entries of the cache that were forgotten
 	RecvBufGrown         uint64 // by autotuning
 	SendBufGrown         uint64

@@ -150,8 +150,5 @@ func cookieOptions(mss uint16, ack *header.TCPOptions, timestamps bool) (o heade
 	return o, ack.TSEcr&cookieECN != 0
 }
 
-// The labels of the keys that are derived from one secret.
-const (
-	labelCookie   = 1
-	labelFastOpen = 2
-)
+// labelCookie tells the keys of cookies from others derived from the secret.
+const labelCookie = 1

@@ -5,8 +5,8 @@ import (
 )
 
 // destCache remembers something of destinations beyond single connections: the
-// path MTU (RFC 1191 6.3) and the Fast Open cookie (RFC 7413 4.1.3). It is made
-// at first use, never grows, and forgets what was used longest ago.
+// path MTU (RFC 1191 6.3). It is made at first use, never grows, and forgets what
+// was used longest ago.
 type destCache struct {
 	sets [][destWays]destEntry
 }
@@ -19,8 +19,6 @@ type destEntry struct {
 	used     int64
 	mtuUntil int64
 	mtu      uint16 // 0: not known to be less than the interface's
-
-	open fastOpenDest
 }
 
 // set is where a destination may be.

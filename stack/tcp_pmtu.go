@@ -65,6 +65,39 @@ func (t *TCP) packetTooBig(mtu, size int) {
 	t.lowerMSS(mtu)
 }
 
+// RFC 4821 7.2, 7.7: the segment size to fall back to when full segments vanish,
+// and how many timeouts of one in a row say so. Below, it is the least path MTU.
+const (
+	baseMSS         = 1024
+	blackHoleRounds = 3
+)
+
+// blackHole is called when the segment in front has timed out; it makes segments
+// smaller if it may be their size that no router complains of. The cache makes
+// others to the same host begin there, and its age lets them try again.
+func (t *TCP) blackHole() {
+	s := t.s
+	p := t.sndq.Head()
+	if !s.cfg.TCP.BlackHole || t.state < StateEstablished || p == nil || seg(p).n < uint32(t.mss) {
+		return
+	}
+	extra := int(t.mss) - t.pathMSS(int(t.mss)) // headers
+	least := minPathMTU
+	if !t.remote.Is4() {
+		least = header.IPv6MinMTU
+	}
+	mtu := max(baseMSS+extra, least)
+	if t.pathMSS(mtu) >= int(t.mss) {
+		mtu = least
+	}
+	if t.pathMSS(mtu) >= int(t.mss) {
+		return
+	}
+	s.stats.TCP.BlackHoles++
+	s.learnMTU(t.remote, mtu)
+	t.setMSS(t.pathMSS(mtu))
+}
+
 // learnMTU remembers a path MTU. The other connections of the path look it up
 // when they send next.
 func (s *Stack) learnMTU(dst header.Addr, mtu int) {

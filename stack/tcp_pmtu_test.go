@@ -135,6 +135,45 @@ func TestPathMTU_RFC1191_6_3_IsThePathsForAWhile(t *testing.T) {
 	h.take()
 }
 
+// TestBlackHole_RFC4821_7_7_FullSegmentsThatVanishGetSmaller: a path that drops
+// what is too long without a word is found out, if the knob says so.
+func TestBlackHole_RFC4821_7_7_FullSegmentsThatVanishGetSmaller(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		cfg := noTS()
+		cfg.TCP.NoDelay, cfg.TCP.BlackHole = true, on
+		sc := runScript(t, cfg, `
+			listen
+			< S 0 mss=1460
+			> SA 0
+			< A 1 ack=1
+			write 1460
+			> A 1 len=1460
+			+1010ms
+			> A 1 len=1460
+			+2010ms
+			> A 1 len=1460
+			+4010ms
+		`)
+		if !on {
+			sc.run("> A 1 len=1460")
+			require.Zero(t, sc.s.stats.TCP.BlackHoles)
+			continue
+		}
+		sc.run("> A 1 len=1024\n +8010ms\n > A 1 len=1024\n +16010ms\n > A 1 len=1024\n +32010ms\n > A 1 len=536")
+		require.Equal(t, uint64(2), sc.s.stats.TCP.BlackHoles)
+		require.Equal(t, 536, sc.pcb.MSS())
+		require.Equal(t, uint16(576), sc.s.tcp.dests.find(hdr(peerIP)).mtu)
+		sc.run("< A 1 ack=537\n < A 1 ack=1025\n < A 1 ack=1461\n acked 1460")
+		sc.out = nil
+	}
+	// A small segment that is lost has nothing to do with it.
+	cfg := noTS()
+	cfg.TCP.BlackHole = true
+	sc := runScript(t, cfg, established+"write 100\n > A 1 len=100\n +20s")
+	require.Zero(t, sc.s.stats.TCP.BlackHoles)
+	sc.out = nil
+}
+
 // TestDestCache_IsBounded: however many destinations there are, the cache keeps
 // its size, and what was used last.
 func TestDestCache_IsBounded(t *testing.T) {

@@ -147,6 +147,9 @@ func (t *TCP) retransmitTimeout() {
 		t.nrtx++
 		t.rtt.backoff++
 	}
+	if t.nrtx%blackHoleRounds == 0 {
+		t.blackHole()
+	}
 	a := t.ackSample()
 	a.FlightBefore = t.inFlight()
 	if t.nrtx == 1 {
