@@ -53,13 +53,19 @@ type staged struct {
 }
 
 // newStaged also tells how many connections the first has.
-func newStaged(s *stack.Stack, conns int, begin *ring.Flag) (c *staged, early int) {
+func newStaged(s *stack.Stack, conns int, begin *ring.Flag, fresh newIdle) (c *staged, early int) {
 	cfg := load.Config{To: target(load.PortDiscard), From: clientAddrs(conns)}
 	first := cfg
 	first.Conns = max(min(conns/2, idleFirst), 1)
 	cfg.Conns = max(conns-first.Conns, 1)
-	return &staged{Idle: load.NewIdle(s, first), second: load.NewIdle(s, cfg), begin: begin}, first.Conns
+	return &staged{Idle: fresh(s, first), second: fresh(s, cfg), begin: begin}, first.Conns
 }
+
+// pullSize is what a connection of load.NewPull sends, in bytes.
+const pullSize = 16 << 10
+
+// newIdle is load.NewIdle or load.NewPull.
+type newIdle = func(s *stack.Stack, cfg load.Config) *load.Idle
 
 func (c *staged) Poll(now int64) int {
 	n := c.Idle.Poll(now)
@@ -87,10 +93,20 @@ func (c *staged) Err() error                       { return errors.Join(c.err, c
 // the memory that one end of a connection takes: resident bytes of the process
 // over the ends that were opened.
 func BenchmarkIdle(b *testing.B) {
-	forConns(b, []int{10000, 100000}, func(b *testing.B, conns int) {
+	benchmarkKept(b, []int{10000, 100000}, load.NewIdle)
+}
+
+// BenchmarkPull is BenchmarkIdle with connections that have sent 16 KiB each by
+// pull transmit, and wait for more to send.
+func BenchmarkPull(b *testing.B) {
+	benchmarkKept(b, []int{10000, 100000, 1000000}, load.NewPull)
+}
+
+func benchmarkKept(b *testing.B, list []int, fresh newIdle) {
+	forConns(b, list, func(b *testing.B, conns int) {
 		var bytes, opened, seconds float64
 		for range b.N {
-			r, err := openIdle(options(b, conns))
+			r, err := openIdle(options(b, conns), fresh)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -115,11 +131,11 @@ type idleResult struct {
 }
 
 // openIdle opens o.Conns connections; the result is of the second stage.
-func openIdle(o Options) (r idleResult, err error) {
+func openIdle(o Options, fresh newIdle) (r idleResult, err error) {
 	var begin ring.Flag
 	var early atomic.Uint64 // connections of the first stage
 	o.Client = func(s *stack.Stack, n int) load.Client {
-		c, first := newStaged(s, n, &begin)
+		c, first := newStaged(s, n, &begin, fresh)
 		early.Add(uint64(first))
 		return c
 	}
@@ -140,6 +156,12 @@ func openIdle(o Options) (r idleResult, err error) {
 	begin.Set()
 	err = tb.Until(measureLimit, func(t *Totals) bool { return t.Client.Opened >= uint64(o.Conns) })
 	r.took, r.opened = time.Since(start), uint64(o.Conns)-min(early.Load(), uint64(o.Conns)-1)
+	if err != nil {
+		return r, err
+	}
+	if out := tb.Totals().Client.BytesOut; out != 0 { // all that is to be sent has arrived
+		err = tb.Until(measureLimit, func(t *Totals) bool { return t.Client.BytesOut >= uint64(o.Conns)*pullSize })
+	}
 	if err != nil {
 		return r, err
 	}

@@ -37,6 +37,8 @@
 //	Accept    storms: all connect at once, and fill the listener's backlog
 //	Idle      connections that send nothing, 10,000 and 100,000 of them; try
 //	          -conns 1000000 where there is memory for both ends (1 GB)
+//	Pull      connections that have sent 16 KiB by pull transmit and wait for
+//	          more, up to 1,000,000 of them
 //	Handover  elements from core to core over a ring, in batches of 1 and 32
 //	Kernel    one connection with the Linux kernel over a TAP device, with its
 //	          offloads and without, and the kernel with itself over veth; needs

@@ -76,6 +76,7 @@ var units = map[string][]string{
 	"UDP/size=1400":     {"datagrams/s"},
 	"Accept/conns=8":    {"connections/s", "p50-ns", "p99-ns", "p999-ns"},
 	"Idle/conns=8":      {"ns/op", "bytes/connection", "connections/s"},
+	"Pull/conns=8":      {"ns/op", "bytes/connection", "connections/s"},
 	"Handover/batch=1":  {"ns/op", "elements/s", "B/op", "allocs/op"},
 	"Handover/batch=32": {"ns/op", "elements/s", "B/op", "allocs/op"},
 	"Timers/conns=8":    {"ns/op", "B/op", "allocs/op"},
@@ -115,8 +116,8 @@ func TestEachBenchmarkOnce(t *testing.T) {
 				n = 2
 			}
 			args = append(args, "-conns=8", maskFlag(t, n))
-			got := runBenchmarks(t, ".", "100x", append(args, "-test.skip=Idle|Scaling")...)
-			maps.Copy(got, runBenchmarks(t, "Idle", "1x", args...)) // an operation is a testbed
+			got := runBenchmarks(t, ".", "100x", append(args, "-test.skip=Idle|Pull|Scaling")...)
+			maps.Copy(got, runBenchmarks(t, "Idle|Pull", "1x", args...)) // an operation is a testbed
 			checkUnits(t, got, names...)
 			for name, r := range got {
 				require.Zero(t, r["drops"]+r["retrans"]+r["missed"], name)

@@ -309,6 +309,9 @@ func (t *TCP) pullPacket(off uint64, n int) (p *pbuf.Pbuf, got int) {
 	if n > t.s.bufRoom() && t.s.pool.Avail(pbuf.ClassJumbo) == 0 {
 		kind = pbuf.KindPool
 	}
+	if t.s.scarceChain(n) {
+		return nil, 0
+	}
 	if p = t.s.alloc(pbuf.LayerTransport, n, kind); p == nil {
 		return nil, 0
 	}

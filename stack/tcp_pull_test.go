@@ -346,3 +346,26 @@ func pullOver(t *testing.T, p *pair, rng *rand.Rand) {
 	p.run(time.Second)
 	require.Equal(t, total, acked)
 }
+
+// TestPull_AllocatesNothing: pulling, once warm, makes no garbage.
+func TestPull_AllocatesNothing(t *testing.T) {
+	src := &stream{}
+	sc := runScript(t, noTS(), established)
+	sc.nif.output = func(ps []*pbuf.Pbuf) int {
+		for _, p := range ps {
+			p.Free()
+		}
+		return len(ps)
+	}
+	c := sc.pcb
+	require.NoError(t, c.Pull(PullConfig{Func: src.pull}))
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		sc.now += int64(time.Millisecond)
+		sc.s.SetNow(sc.now)
+		c.ackAdvance(c.sndMax, 0)
+		_ = c.Output()
+		sc.s.Flush(sc.now)
+	}))
+	require.Greater(t, src.asked, 100*5000)
+	require.Equal(t, 1, c.QueueLen())
+}

@@ -10,8 +10,10 @@ import (
 // measures no latency, so that a connection is two words of the application's.
 type Idle struct {
 	base
-	slots []idleSlot
-	ramp  ramp[idleSlot]
+	slots  []idleSlot
+	ramp   ramp[idleSlot]
+	block  []byte         // of NewPull, nil: nothing is sent
+	source stack.PullFunc // likewise
 }
 
 type idleSlot struct {
@@ -30,6 +32,9 @@ func (c *Idle) Start() error {
 	c.slots = make([]idleSlot, c.cfg.Conns)
 	c.ramp = newRamp(c.slots, rampMax)
 	c.cb = callbacks{up: c.connected, recv: c.recv, err: c.onErr}
+	if c.source != nil {
+		c.cb.sent = c.sent
+	}
 	return c.pump()
 }
 
@@ -49,7 +54,10 @@ func (c *Idle) pump() error {
 	return nil
 }
 
-func (c *Idle) connected(arg any, _ *stack.TCP, _ error) error {
+func (c *Idle) connected(arg any, pcb *stack.TCP, _ error) error {
+	if c.source != nil {
+		_ = pcb.Pull(stack.PullConfig{Func: c.source}) // what lacks a buffer goes later
+	}
 	arg.(*idleSlot).up = true
 	c.n.Opened++
 	c.n.Ops++

@@ -110,6 +110,7 @@ func TestRefusedConnectionsEndTheClient(t *testing.T) {
 		"http":  func(s *stack.Stack, cfg Config) Client { return NewHTTP(s, cfg) },
 		"exch":  func(s *stack.Stack, cfg Config) Client { return NewExchange(s, cfg) },
 		"idle":  func(s *stack.Stack, cfg Config) Client { return NewIdle(s, cfg) },
+		"pull":  func(s *stack.Stack, cfg Config) Client { return NewPull(s, cfg) },
 		"storm": func(s *stack.Stack, cfg Config) Client { return NewStorm(s, cfg) },
 	} {
 		t.Run(name, func(t *testing.T) {

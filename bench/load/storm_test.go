@@ -109,6 +109,22 @@ func TestIdleKeepsItsConnections(t *testing.T) {
 	w.until(second, func() bool { return sv.Counters().Closed == 1000 && c.Counters().Closed == 1000 })
 }
 
+// TestPullSendsAndWaits: every connection sends its block, and keeps no buffer.
+func TestPullSendsAndWaits(t *testing.T) {
+	w := newWire(t, pbuf.Config{Buffers: 1024, Small: 2048}, nil)
+	sv := w.serve(ServerConfig{})
+	c := NewPull(w.client.s, Config{To: to(PortDiscard), Conns: 100, Size: 5000})
+	w.start(c)
+	w.until(5*second, func() bool { return c.Counters().BytesOut == 100*5000 })
+	require.EqualValues(t, 100*5000, sv.Counters().BytesIn)
+	w.client.s.EachTCP(func(p *stack.TCP) { require.Zero(t, p.QueueLen()) })
+	frames := w.client.nif.Stats().OutFrames
+	w.run(10 * second)
+	require.Equal(t, frames, w.client.nif.Stats().OutFrames, "they wait")
+	c.Stop()
+	w.until(second, func() bool { return c.Counters().Closed == 100 })
+}
+
 func TestIdleKeepsTheRate(t *testing.T) {
 	w := newWire(t, pbuf.Config{Buffers: 1024, Small: 2048}, nil)
 	w.serve(ServerConfig{})
