@@ -28,11 +28,15 @@ const (
 )
 
 // bbrPacingGain and bbrCwndGain are the gains of the states in percent ("Summary
-// of Control Behavior in the State Machine").
+// of Control Behavior in the State Machine"). Where the flow does not probe the
+// draft's cwnd gain is 200. With that, flows that overestimate their bandwidth by
+// what they reach in UP fill a queue of a BDP for good, and all are held by their
+// windows, in the proportion they have: with 125 they share sooner, at the same
+// goodput.
 var (
 	bbrPacingGain = [numBBRStates]uint64{bbrStartup: 277, bbrDrain: 50, bbrDown: 90, bbrCruise: 100, bbrRefill: 100,
 		bbrUp: 125, bbrProbeRTT: 100}
-	bbrCwndGain = [numBBRStates]uint64{bbrStartup: 200, bbrDrain: 200, bbrDown: 200, bbrCruise: 200, bbrRefill: 200,
+	bbrCwndGain = [numBBRStates]uint64{bbrStartup: 200, bbrDrain: 200, bbrDown: 125, bbrCruise: 125, bbrRefill: 125,
 		bbrUp: 225, bbrProbeRTT: 50}
 )
 
@@ -124,7 +128,6 @@ type bbr struct {
 	roundsSinceProbe   uint32
 	probeWait          int64
 	cycleAt            int64
-	upAt               int64 // when ProbeBW_UP began
 	probeRTTMin        int64
 	probeRTTMinAt      int64
 	probeRTTDoneAt     int64 // 0: not set

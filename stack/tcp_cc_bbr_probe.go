@@ -29,12 +29,12 @@ func (b *bbr) startRefill() {
 }
 
 // startUp is StartProbeBW_UP.
-func (b *bbr) startUp(c *Congestion, r *RateSample, now int64) {
+func (b *bbr) startUp(c *Congestion, r *RateSample) {
 	b.phase = acksProbeStarting
 	b.startRound()
 	b.resetFullBW()
 	b.fullBW = r.DeliveryRate
-	b.state, b.upAt = bbrUp, now
+	b.state = bbrUp
 	b.raiseSlope(c)
 }
 
@@ -57,7 +57,7 @@ func (b *bbr) updateCycle(c *Congestion, a *AckSample) {
 	case bbrRefill:
 		if b.roundStart {
 			b.probeSample = true
-			b.startUp(c, a.Rate, a.Now)
+			b.startUp(c, a.Rate)
 		}
 	case bbrUp:
 		if b.timeToGoDown(c, a) {
@@ -96,9 +96,10 @@ func (b *bbr) timeToGoDown(c *Congestion, a *AckSample) bool {
 	}
 	// The draft leaves UP only when the bandwidth no longer grows. But a flow can
 	// make it grow for long at the expense of others while a queue builds, and
-	// does not give that back for cycles; so UP ends, as in version 2, when more
-	// is in flight than its pace explains without a queue.
-	return b.fullBWNow || a.Now > b.upAt+b.minRTT && uint64(a.FlightBefore) > b.quantize(b.bdp(bbrPacingGain[bbrUp]))
+	// does not give that back for cycles; so UP ends, as in version 2, when there
+	// has been a round of it and more is in flight than its pace explains without
+	// a queue.
+	return b.fullBWNow || b.phase == acksProbeFeedback && uint64(a.FlightBefore) > b.quantize(b.bdp(bbrPacingGain[bbrUp]))
 }
 
 // raiseSlope is RaiseInflightLongtermSlope.
