@@ -1,5 +1,5 @@
 // Package stack is the single-threaded TCP/IP stack of one shard: Ethernet,
-// ARP, IPv4, ICMP, UDP and TCP, with lwIP's raw callback API on top.
+// ARP, neighbour discovery, IPv4, IPv6, ICMP, UDP and TCP, with lwIP's raw callback API on top.
 //
 // # Threads and time
 //

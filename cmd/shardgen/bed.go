@@ -76,6 +76,7 @@ func newBed(c *command, o *options) (*bed, error) {
 	if err == nil {
 		cfg := groupConfig(c, o, cores, false)
 		cfg.Ports = []shard.PortConfig{portConfig(dev, o.addrs, netip.Addr(o.gateway))}
+		cfg.Ports[0].Autoconf = o.autoconf
 		if c.client == nil {
 			cfg.Init = b.serve(cores.Len(), o)
 		}

@@ -26,6 +26,7 @@ type options struct {
 	kernelAddr prefixes
 	gateway    addrValue
 	family     int
+	autoconf   bool
 	netns      string
 	eal        string
 	queues     int
@@ -163,6 +164,7 @@ func (o *options) coreFlags(f *pflag.FlagSet) {
 func (o *options) portFlags(f *pflag.FlagSet, c *command) {
 	f.StringVar(&o.port, "port", c.defaults.device, "mem: an in-memory wire with a server of our own at its other end; tap:NAME: a TAP device, made if need be; dpdk:DEVICE: a PCI address or virtual device of DPDK's, dpdk:pair: as mem, but over DPDK's rings (build with -tags dpdk)")
 	f.Var(&o.addrs, "addr", "address of the stack, with its prefix length; may be given several times (default "+secondAddr.String()+" with mem, "+firstAddr.String()+" with tap)")
+	f.BoolVar(&o.autoconf, "autoconf", false, "get IPv6 addresses and routers from the link, too")
 	f.IntVar(&o.family, "family", 4, "IP version of the addresses where none are given: 4, or 6 for "+firstAddr6.String()+" and "+secondAddr6.String())
 	f.Var(&o.kernelAddr, "kernel-addr", "address of the kernel's end of a TAP device (default "+secondAddr.String()+" if --addr is not given either)")
 	f.Var(&o.gso, "gso", "TCP segments of up to 64 KiB: auto (if the port cuts them), always (cut in software else), never")
