@@ -212,6 +212,9 @@ func (nif *Netif) remove6(i int) {
 func (nif *Netif) addPrefix6(net prefix, until int64, refs int) {
 	list := nif.v6.prefixes
 	i := slices.IndexFunc(list, func(p prefix6) bool { return p.net == net })
+	if i < 0 && refs == 0 && len(list) >= maxPrefixes6 {
+		return
+	}
 	if i < 0 {
 		i = slices.IndexFunc(list, func(p prefix6) bool { return p.net.bits < net.bits })
 		if i < 0 {

@@ -54,7 +54,7 @@ func (s *Stack) nd6Detect(nif *Netif, a *addr6) {
 func (s *Stack) nd6TakeAddress(nif *Netif, e *ND6Event) {
 	a := nif.addr6(e.Addr)
 	if a == nil {
-		if nif.enable6() != nil || len(nif.v6.addrs) >= maxAddrs6 {
+		if nif.enable6() != nil || nif.autos6() >= maxAutos6 {
 			return
 		}
 		nif.addAddr6(addr6{addr: e.Addr, prefix: prefixOf(e.Addr, e.Bits), auto: true, valid: e.Valid, preferred: e.Preferred}, true)
@@ -75,8 +75,21 @@ func (s *Stack) nd6TakeAddress(nif *Netif, e *ND6Event) {
 	s.nd6WakeAt(min(a.valid, a.preferred))
 }
 
-// maxAddrs6 bounds the addresses that routers can make us have.
-const maxAddrs6 = 4096
+// What routers can make an interface have, however many prefixes they advertise.
+const (
+	maxAutos6    = 16
+	maxPrefixes6 = 64
+)
+
+// autos6 is how many addresses are made of routers' prefixes.
+func (nif *Netif) autos6() (n int) {
+	for i := range nif.v6.addrs {
+		if nif.v6.addrs[i].auto {
+			n++
+		}
+	}
+	return n
+}
 
 // nd6Down forgets what the link has told, as the next time it may be another
 // (RFC 4862 5.3.2); nd6Up begins anew.

@@ -221,6 +221,23 @@ func TestND6_RFC4862_5_5_3_PrefixesThatAreIgnored(t *testing.T) {
 	require.Len(t, off.nif.Addrs6(), 2)
 }
 
+func TestND6_FloodOfAdvertisements(t *testing.T) {
+	h := autoHost(t)
+	for i := range 200 {
+		p := autoPrefix
+		p.Prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 9, byte(i)}), 64)
+		h.in(ipv6{src: netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(i + 1)}), dst: all6}.nd(
+			routerAdvert(header.NDRouterAdvertFields{Lifetime: 1800}, header.MAC{2, 1}, 0, p)))
+	}
+	require.Len(t, h.nif.Addrs6(), 1+maxAutos6)
+	require.Len(t, h.nif.v6.prefixes, maxPrefixes6)
+	require.Len(t, h.Routers6(), maxRouters)
+	require.NoError(t, h.nif.AddAddr(prefix6addr), "what is configured finds room")
+	h.advance(3 * time.Second)
+	require.True(t, h.isLocal(hdr(user6)))
+	h.take()
+}
+
 func TestND6_RFC4862_5_5_4_LivesOfAddresses(t *testing.T) {
 	h := autoHost(t)
 	p := autoPrefix
