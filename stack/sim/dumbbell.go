@@ -21,6 +21,8 @@ type DumbbellConfig struct {
 	// Access is both directions of every host's own link. Each has random
 	// numbers of its own.
 	Access netem.Config
+	// LeaveSums is that of the hosts' ends.
+	LeaveSums bool
 	// Host sets up a host. Default: the zero HostConfig. The name is the
 	// dumbbell's to choose if it is "".
 	Host func(i int, left bool) HostConfig
@@ -77,7 +79,7 @@ func (n *Network) addLeaf(cfg *DumbbellConfig, at *Switch, i int, left bool) (*H
 	}
 	addr := netip.AddrFrom4([4]byte{198, net, byte((i + 1) >> 8), byte(i + 1)})
 	_, err = n.Connect(LinkConfig{
-		A: End{Node: h, Addrs: []netip.Prefix{netip.PrefixFrom(addr, 15)}}, B: End{Node: at},
+		A: End{Node: h, Addrs: []netip.Prefix{netip.PrefixFrom(addr, 15)}, LeaveSums: cfg.LeaveSums}, B: End{Node: at},
 		AB: cfg.Access, BA: cfg.Access,
 	})
 	return h, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/stack"
 )
@@ -80,8 +81,12 @@ func (h *Host) settle() int64 {
 // attach implements Node: the link's end becomes an interface.
 func (h *Host) attach(d *Half) error {
 	e := &d.end
+	var caps offload.Caps
+	if e.LeaveSums {
+		caps = offload.TxTCPCsum | offload.TxUDPCsum
+	}
 	nif, err := h.stack.AddNetif(stack.NetifConfig{
-		Name: d.name, MAC: e.MAC, MTU: e.MTU, TxQueue: e.TxQueue, Promiscuous: e.Promiscuous,
+		Name: d.name, MAC: e.MAC, MTU: e.MTU, TxQueue: e.TxQueue, Promiscuous: e.Promiscuous, Caps: caps,
 		Output: func(ps []*pbuf.Pbuf) int { return h.output(d, ps) },
 	})
 	if err != nil {
@@ -100,7 +105,7 @@ func (h *Host) attach(d *Half) error {
 // copy.
 func (h *Host) output(d *Half, ps []*pbuf.Pbuf) int {
 	for _, p := range ps {
-		f := p
+		f, flags := p, p.Flags
 		if h.ownPool || p.Shared() || p.Next() != nil || p.Kind() == pbuf.KindRef {
 			f = copyTo(h.net.pool, p)
 			p.Free()
@@ -110,6 +115,9 @@ func (h *Host) output(d *Half, ps []*pbuf.Pbuf) int {
 			continue
 		}
 		f.Meta = pbuf.Meta{}
+		if flags&(pbuf.TxTCPCsum|pbuf.TxUDPCsum) != 0 {
+			f.Flags = pbuf.RxL4CsumGood | pbuf.RxL4Partial
+		}
 		d.send(f)
 	}
 	return len(ps)
@@ -145,5 +153,6 @@ func copyTo(pool *pbuf.Pool, p *pbuf.Pbuf) *pbuf.Pbuf {
 		}
 	}
 	_ = p.Copy(f) // it is as long
+	f.Meta = p.Meta
 	return f
 }

@@ -42,6 +42,10 @@ type End struct {
 	MTU, TxQueue int
 	// Promiscuous is stack.NetifConfig's.
 	Promiscuous bool
+	// LeaveSums has TCP and UDP checksums left to the wire, which makes none: as
+	// on links within a machine, the receiver is told that they are good, unless
+	// the frame was damaged. It saves time; captures show unfinished checksums.
+	LeaveSums bool
 }
 
 // Link is two directions between two nodes.

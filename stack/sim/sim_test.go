@@ -431,3 +431,15 @@ func TestIPv6(t *testing.T) {
 	require.NoError(t, f.Err())
 	require.Equal(t, uint64(100_000), f.Received())
 }
+
+// TestLeaveSums: frames without checksums are taken, damaged ones are not.
+func TestLeaveSums(t *testing.T) {
+	n := newNet(t, 1)
+	d, err := n.AddDumbbell(DumbbellConfig{Forth: netem.Config{Delay: ms, Corrupt: 0.05}, LeaveSums: true})
+	require.NoError(t, err)
+	f, err := n.AddFlow(FlowConfig{From: d.Left[0], To: d.Right[0], Port: 80, Bytes: 1_000_000})
+	require.NoError(t, err)
+	require.True(t, n.Until(time.Minute, f.Ended))
+	require.NoError(t, f.Err())
+	require.Positive(t, d.Right[0].Stack().Stats().Drops[stack.DropTCPChecksum])
+}
