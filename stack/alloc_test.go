@@ -13,32 +13,12 @@ import (
 	"github.com/shardstack/shardstack/pbuf"
 )
 
-// quiet makes the host's port free what it is given, without a copy.
-func (h *host) quiet() {
-	h.nif.output = func(ps []*pbuf.Pbuf) int {
-		pbuf.FreeBatch(ps)
-		return len(ps)
-	}
-}
-
 // allocates counts the allocations of one round of fn, once it is warm.
 func allocates(fn func()) float64 {
 	for range 10 {
 		fn()
 	}
 	return testing.AllocsPerRun(100, fn)
-}
-
-// receive puts a frame into the stack without an allocation of the test's own.
-func (h *host) receive(ps []*pbuf.Pbuf, frames ...[]byte) {
-	for i, b := range frames {
-		p := h.pool.Alloc(pbuf.LayerLink, len(b), pbuf.KindRAM)
-		copy(p.Payload(), b)
-		ps[i] = p
-	}
-	h.now++
-	h.Input(h.nif, h.now, ps[:len(frames)])
-	h.Flush(h.now)
 }
 
 func TestAllocs_NothingOnceWarm(t *testing.T) {

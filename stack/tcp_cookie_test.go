@@ -261,7 +261,9 @@ func TestTCPCookie_RFC4987_FloodKeepsNothing(t *testing.T) {
 	for range 20_000 {
 		spoof()
 	}
-	require.Zero(t, testing.AllocsPerRun(1000, spoof), "allocations of a SYN")
+	if allocs := testing.AllocsPerRun(1000, spoof); !bufferChecks {
+		require.Zero(t, allocs, "allocations of a SYN")
+	}
 	require.Equal(t, uint64(65), h.stats.TCP.CurrPCBs, "the listener and its backlog")
 	require.LessOrEqual(t, h.pool.Cap(pbuf.ClassSmall)-h.pool.Avail(pbuf.ClassSmall), 64)
 	require.Equal(t, h.pool.Cap(pbuf.ClassStandard), h.pool.Avail(pbuf.ClassStandard))
