@@ -68,18 +68,24 @@ var network = []string{"ns/op", "Gbit/s", "packets/s", "ns/packet/core", "drops"
 
 // units are what each benchmark reports, beside network for those of packets.
 var units = map[string][]string{
-	"Bulk/conns=8":      {"kB/s"},
-	"RR/conns=8":        {"transactions/s", "p50-ns", "p99-ns", "p999-ns"},
-	"CPS/conns=8":       {"connections/s", "p50-ns", "p99-ns", "p999-ns"},
-	"HTTP/conns=8":      {"requests/s", "p50-ns", "p99-ns", "p999-ns"},
-	"UDP/size=64":       {"datagrams/s"},
-	"UDP/size=1400":     {"datagrams/s"},
-	"Accept/conns=8":    {"connections/s", "p50-ns", "p99-ns", "p999-ns"},
-	"Idle/conns=8":      {"ns/op", "bytes/connection", "connections/s"},
-	"Pull/conns=8":      {"ns/op", "bytes/connection", "connections/s"},
-	"Handover/batch=1":  {"ns/op", "elements/s", "B/op", "allocs/op"},
-	"Handover/batch=32": {"ns/op", "elements/s", "B/op", "allocs/op"},
-	"Timers/conns=8":    {"ns/op", "B/op", "allocs/op"},
+	"Bulk/conns=8":             {"kB/s"},
+	"BulkOffload/soft/conns=8": {"kB/s"},
+	"BulkOffload/port/conns=8": {"kB/s"},
+	"IP6/bulk/conns=16":        {"kB/s"},
+	"IP6/bulk-soft/conns=16":   {"kB/s"},
+	"IP6/rr/conns=64":          {"transactions/s", "p50-ns", "p99-ns", "p999-ns"},
+	"IP6/cps/conns=64":         {"connections/s", "p50-ns", "p99-ns", "p999-ns"},
+	"RR/conns=8":               {"transactions/s", "p50-ns", "p99-ns", "p999-ns"},
+	"CPS/conns=8":              {"connections/s", "p50-ns", "p99-ns", "p999-ns"},
+	"HTTP/conns=8":             {"requests/s", "p50-ns", "p99-ns", "p999-ns"},
+	"UDP/size=64":              {"datagrams/s"},
+	"UDP/size=1400":            {"datagrams/s"},
+	"Accept/conns=8":           {"connections/s", "p50-ns", "p99-ns", "p999-ns"},
+	"Idle/conns=8":             {"ns/op", "bytes/connection", "connections/s"},
+	"Pull/conns=8":             {"ns/op", "bytes/connection", "connections/s"},
+	"Handover/batch=1":         {"ns/op", "elements/s", "B/op", "allocs/op"},
+	"Handover/batch=32":        {"ns/op", "elements/s", "B/op", "allocs/op"},
+	"Timers/conns=8":           {"ns/op", "B/op", "allocs/op"},
 
 	"HandOver/rr/RSS":         {"ns/op", "ns/packet", "handed/packet", "transactions/s"},
 	"HandOver/rr/one-queue":   {"ns/op", "ns/packet", "handed/packet", "transactions/s"},
@@ -116,7 +122,7 @@ func TestEachBenchmarkOnce(t *testing.T) {
 				n = 2
 			}
 			args = append(args, "-conns=8", maskFlag(t, n))
-			got := runBenchmarks(t, ".", "100x", append(args, "-test.skip=Idle|Pull|Scaling")...)
+			got := runBenchmarks(t, ".", "100x", append(args, "-test.skip=Idle|Pull|Scaling|Kernel")...)
 			maps.Copy(got, runBenchmarks(t, "Idle|Pull", "1x", args...)) // an operation is a testbed
 			checkUnits(t, got, names...)
 			for name, r := range got {
@@ -132,6 +138,18 @@ func TestEachBenchmarkOnce(t *testing.T) {
 				require.Positive(t, r["2-core-transactions/s"])
 			}
 		})
+	}
+}
+
+// TestKernelBenchmarkOnce runs what TestEachBenchmarkOnce leaves out, as it needs
+// root.
+func TestKernelBenchmarkOnce(t *testing.T) {
+	testenv.Root(t)
+	testenv.Device(t, "/dev/net/tun")
+	got := runBenchmarks(t, "Kernel", "100x", maskFlag(t, 1))
+	require.Len(t, got, 5)
+	for _, name := range []string{"stack/tap-vnet", "stack/tap-plain", "kernel/tap-vnet", "kernel/tap-plain", "kernel/veth"} {
+		require.Positive(t, got["Kernel/from="+name]["Gbit/s"], name)
 	}
 }
 
@@ -159,7 +177,7 @@ func TestBenchmarksOverTAP(t *testing.T) {
 		"-conns=8", maskFlag(t, 1), "-port=tap:near0", "-netns=" + ns, "-to=198.18.1.1", "-gateway=198.18.0.2",
 		"-addr=198.18.0.1/24", "-kernel-addr=198.18.0.2/24",
 	}
-	got := runBenchmarks(t, "Bulk|RR|CPS|HTTP|UDP|Accept", "100x", args...)
+	got := runBenchmarks(t, "Bulk$|RR|CPS|HTTP|UDP|Accept", "100x", args...)
 	maps.Copy(got, runBenchmarks(t, "Idle", "1x", args...))
 	checkUnits(t, got, "Bulk/conns=8", "RR/conns=8", "CPS/conns=8", "HTTP/conns=8", "UDP/size=64", "UDP/size=1400", "Accept/conns=8", "Idle/conns=8")
 	n := counters()

@@ -96,8 +96,9 @@ func (h *Hasher) hashIPv4(b []byte) (uint32, Kind) {
 
 func (h *Hasher) hashIPv6(b []byte) (uint32, Kind) {
 	ip, n, f := header.ParseIPv6(b)
-	if f == header.FaultIPv6Payload {
-		ip, n, f = (*header.IPv6)(b), len(b)-header.IPv6Len, header.OK
+	if f == header.FaultIPv6Payload || f == header.FaultIPv6Zone { // cards don't look at that
+		ip, f = (*header.IPv6)(b), header.OK
+		n = min(int(ip.PayloadLen()), len(b)-header.IPv6Len)
 	}
 	if f != header.OK {
 		return 0, KindNone

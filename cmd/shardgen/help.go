@@ -89,8 +89,8 @@ var examples = map[string][]string{
 		"shardgen ports --port tap:gen0 --netns lab --json",
 	},
 	"doctor": {
-		"shardgen doctor --coremask 0xf0",
-		"shardgen doctor --port dpdk:0000:01:00.0 --corelist 4-7",
+		"shardgen doctor --coremask 0x3",
+		"shardgen doctor --port dpdk:0000:01:00.0 --corelist 0-1",
 	},
 	"demo": {"shardgen demo --coremask 0x3 --duration 10s"},
 }

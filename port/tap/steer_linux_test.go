@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os/exec"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -241,6 +242,9 @@ func TestKernelsConnectionsLandAtHome(t *testing.T) {
 			testenv.Root(t)
 			testenv.Device(t, "/dev/net/tun")
 			ns, server := testenv.Netns(t), netip.AddrPortFrom(ourAddr.Netip(), 7)
+			// What the kernel asks of IPv6 routers would be handed over: it is shard 0's.
+			out, err := exec.Command("ip", "netns", "exec", ns, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6").CombinedOutput()
+			require.NoError(t, err, string(out))
 			p, err := tap.New(tap.Config{Netns: ns, Queues: 4, Steering: steering, Up: true, Addrs: []netip.Prefix{kernelNet}})
 			require.NoError(t, err)
 			g, err := shard.NewGroup(shard.Config{NoPin: true, Shards: 4, Ports: []shard.PortConfig{{Port: p, Addrs: []netip.Prefix{netip.PrefixFrom(ourAddr.Netip(), 24)}}},
