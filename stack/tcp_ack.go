@@ -72,7 +72,7 @@ func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 		return
 	}
 	var a *AckSample
-	if !t.ccUnused() {
+	if !t.ccUnused(ack) {
 		a = t.ackSample()
 		a.Acked = ack.Sub(t.sndUna)
 		a.Delivered, a.Flight = a.Acked, t.sndMax.Sub(ack)

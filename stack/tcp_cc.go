@@ -122,11 +122,19 @@ func (t *TCP) ackSample() *AckSample {
 	return a
 }
 
-// ccUnused reports whether an acknowledgement says nothing to the controller,
-// which is so for nearly all connections: it has no state, and less than half of
-// the window is used.
-func (t *TCP) ccUnused() bool {
-	return t.cc.state|uint32(t.flags&(tfOwnCC|tfECN|tfRecovery)) == 0 && t.sndMax.Sub(t.sndUna) < t.cc.Cwnd/2
+// ccUnused reports whether an acknowledgement of all before ack says nothing to
+// the controller, which is so for nearly all: less than half of the window is
+// used, and there is no state for it, or none that is concerned.
+func (t *TCP) ccUnused(ack header.Seq) bool {
+	c := &t.cc
+	if t.flags&(tfOwnCC|tfECN|tfRecovery) != 0 || t.sndMax.Sub(t.sndUna) >= c.Cwnd/2 {
+		return false
+	}
+	if c.state == 0 {
+		return true
+	}
+	st := t.ccState()
+	return st.cubic.epoch == 0 && st.use.inRound(c, ack, ack.Sub(t.sndUna))
 }
 
 // ccAck tells the controller of an acknowledgement of something new.

@@ -48,6 +48,16 @@ func (u *windowUse) ack(c *Congestion, a *AckSample) bool {
 	return true
 }
 
+// inRound does what ack would, if that is no more than to count: no round ends
+// with una, and less than half of the window is in flight, as it was.
+func (u *windowUse) inRound(c *Congestion, una header.Seq, acked uint32) bool {
+	if !u.begun || una.GreaterEq(u.roundEnd) || u.pipeACK() >= c.Cwnd/2 {
+		return false
+	}
+	u.acked += acked
+	return true
+}
+
 // base is the window that a reduction starts from: what is used of it (4.4.1).
 func (u *windowUse) base(c *Congestion, a *AckSample) uint32 {
 	return min(c.Cwnd, max(a.FlightSize, u.pipeACK()))
