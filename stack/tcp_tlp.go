@@ -17,6 +17,9 @@ const (
 	tlpMaxAckDelay = 200_000_000
 	// tlpSlack keeps bunched ACKs from causing probes over short round trips.
 	tlpSlack = 2_000_000
+	// tlpLeast keeps a peer that is not scheduled for a while, on the same machine or
+	// the same switch, from being probed.
+	tlpLeast = 10_000_000
 )
 
 type tlpKind uint8
@@ -39,7 +42,7 @@ func (t *TCP) restartRtx() {
 	d := t.rtt.rto()
 	t.flags &^= tfTLP | tfReoTimer
 	if t.flags&tfSack != 0 && t.rtt.srtt8 != 0 && t.state >= StateEstablished {
-		pto := int64(t.rtt.srtt8)*250 + tlpSlack // 2 SRTT
+		pto := max(int64(t.rtt.srtt8)*250+tlpSlack, tlpLeast) // 2 SRTT
 		if t.sndMax.Sub(t.sndUna) <= uint32(t.mss) {
 			pto += tlpMaxAckDelay
 		}
