@@ -85,7 +85,7 @@ func TestWithoutTheTag(t *testing.T) {
 		require.FileExists(t, "eal_unsafe.go")
 		return
 	}
-	_, err := os.Stat("stub.go")
+	_, err := os.Stat("dpdk_off.go")
 	require.NoError(t, err)
 	_, err = dpdk.Open(dpdk.Config{Device: "0000:01:00.0"})
 	require.ErrorIs(t, err, port.ErrNotSupported)
