@@ -219,7 +219,7 @@ type KeepAlive struct {
 // coldPart returns the cold part, making it at first use.
 func (t *TCP) coldPart() *tcpCold {
 	if t.cold == nil {
-		t.cold = t.s.tcp.getCold()
+		t.cold = t.s.tcp.colds.get()
 	}
 	return t.cold
 }

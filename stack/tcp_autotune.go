@@ -30,12 +30,7 @@ type tcpTune struct {
 func (t *TCP) tunePart() *tcpTune {
 	c := t.coldPart()
 	if c.tune == nil {
-		ts := &t.s.tcp
-		if n := len(ts.tunes); n > 0 {
-			c.tune, ts.tunes = ts.tunes[n-1], ts.tunes[:n-1]
-		} else {
-			c.tune = new(tcpTune)
-		}
+		c.tune = t.s.tcp.tunes.get()
 	}
 	return c.tune
 }
@@ -44,8 +39,7 @@ func (t *TCP) tunePart() *tcpTune {
 func (ts *tcpState) putTune(u *tcpTune) {
 	if u != nil {
 		ts.tuned -= int64(u.granted)
-		*u = tcpTune{}
-		ts.tunes = append(ts.tunes, u)
+		ts.tunes.put(u)
 	}
 }
 

@@ -50,19 +50,10 @@ type LostSegment struct {
 func (t *TCP) own() *ownCC {
 	c := t.coldPart()
 	if c.own == nil {
-		c.own = t.s.tcp.getOwn()
+		c.own = t.s.tcp.owns.get()
 		t.flags |= tfOwnCC
 	}
 	return c.own
-}
-
-func (ts *tcpState) getOwn() *ownCC {
-	if n := len(ts.owns); n > 0 {
-		o := ts.owns[n-1]
-		ts.owns = ts.owns[:n-1]
-		return o
-	}
-	return new(ownCC)
 }
 
 // dropOwn takes the part off a connection.
@@ -71,11 +62,9 @@ func (t *TCP) dropOwn() {
 		return
 	}
 	t.dropController()
-	o := t.cold.own
-	*o = ownCC{}
+	t.s.tcp.owns.put(t.cold.own)
 	t.cold.own = nil
 	t.flags &^= tfOwnCC
-	t.s.tcp.owns = append(t.s.tcp.owns, o)
 }
 
 // SetMaxPacingRate bounds the rate at which the connection sends, in bytes of

@@ -26,12 +26,7 @@ type tcpKnobs struct {
 func (t *TCP) knobs() *tcpKnobs {
 	c := t.coldPart()
 	if c.knobs == nil {
-		ts := &t.s.tcp
-		if n := len(ts.knobs); n > 0 {
-			c.knobs, ts.knobs = ts.knobs[n-1], ts.knobs[:n-1]
-		} else {
-			c.knobs = new(tcpKnobs)
-		}
+		c.knobs = t.s.tcp.knobs.get()
 	}
 	return c.knobs
 }
@@ -42,14 +37,6 @@ func (t *TCP) ownKnobs() *tcpKnobs {
 		return nil
 	}
 	return t.cold.knobs
-}
-
-// putKnobs takes the options back.
-func (ts *tcpState) putKnobs(k *tcpKnobs) {
-	if k != nil {
-		*k = tcpKnobs{}
-		ts.knobs = append(ts.knobs, k)
-	}
 }
 
 // inheritKnobs gives a connection the options of its listener.

@@ -55,20 +55,11 @@ type tcpLoss struct {
 	original             bool   // data of before the timeout that was never sent again has arrived
 }
 
-func (ts *tcpState) getLoss() *tcpLoss {
-	if n := len(ts.losses); n > 0 {
-		l := ts.losses[n-1]
-		ts.losses = ts.losses[:n-1]
-		return l
-	}
-	return new(tcpLoss)
-}
-
 // lossPart returns the state, making it if need be.
 func (t *TCP) lossPart() *tcpLoss {
 	c := t.coldPart()
 	if c.loss == nil {
-		c.loss = t.s.tcp.getLoss()
+		c.loss = t.s.tcp.losses.get()
 		c.loss.rack.last = t.s.now
 		t.flags |= tfLoss
 	}
@@ -81,9 +72,7 @@ func (t *TCP) dropLoss() {
 	if t.flags&tfLoss == 0 {
 		return
 	}
-	l := t.cold.loss
-	*l = tcpLoss{}
-	t.s.tcp.losses = append(t.s.tcp.losses, l)
+	t.s.tcp.losses.put(t.cold.loss)
 	t.cold.loss = nil
 	t.flags &^= tfLoss
 }

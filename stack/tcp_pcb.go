@@ -15,19 +15,19 @@ type tcpState struct {
 	free   *TCP   // linked by next
 	grave  *TCP   // freed during this Input or Poll; free afterwards
 	ports  [256]*TCP
-	colds  []*tcpCold // free cold parts
-	knobs  []*tcpKnobs
-	tunes  []*tcpTune
+	colds  freeList[tcpCold]
+	knobs  freeList[tcpKnobs]
+	tunes  freeList[tcpTune]
 
 	in         inSegment // the segment in work (lwIP's tcp_in.c globals)
 	ack        AckSample // of its acknowledgement
 	ccs        ccStates
-	owns       []*ownCC                        // free ones
+	owns       freeList[ownCC]
 	ctls       [numCCKinds][]CongestionControl // likewise
 	ccKind     ccKind                          // of new connections
-	sackOuts   []*sackOut
-	losses     []*tcpLoss
-	pulls      []*tcpPull
+	sackOuts   freeList[sackOut]
+	losses     freeList[tcpLoss]
+	pulls      freeList[tcpPull]
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -94,15 +94,6 @@ func (s *Stack) tcpClose() {
 
 // pcb is the PCB with that number.
 func (s *Stack) pcb(id uint32) *TCP { return &s.tcp.chunks[id/pcbChunk][id%pcbChunk] }
-
-func (ts *tcpState) getCold() *tcpCold {
-	if n := len(ts.colds); n > 0 {
-		c := ts.colds[n-1]
-		ts.colds = ts.colds[:n-1]
-		return c
-	}
-	return new(tcpCold)
-}
 
 // NewTCP makes a closed PCB (tcp_new). Nil: Config.TCP.MaxConns are in use,
 // and none is in TIME-WAIT.
@@ -181,7 +172,7 @@ func (t *TCP) free() {
 	ts.ccs.put(t.cc.state)
 	t.dropOwn()
 	if c := t.cold; c != nil {
-		ts.putKnobs(c.knobs)
+		ts.knobs.put(c.knobs)
 		ts.putTune(c.tune)
 		ext := c.ext
 		clear(ext)

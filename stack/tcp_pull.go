@@ -80,7 +80,7 @@ func (t *TCP) Pull(cfg PullConfig) error {
 	}
 	def(&cfg.Total, PullEndless)
 	if c.pull == nil {
-		c.pull = t.s.tcp.getPull()
+		c.pull = t.s.tcp.pulls.get()
 	}
 	*c.pull = tcpPull{cfg: cfg, seq: t.sndLbb}
 	t.flags |= tfPull | tfPulls
@@ -95,23 +95,12 @@ func (t *TCP) PullReady() {
 	}
 }
 
-func (ts *tcpState) getPull() *tcpPull {
-	if n := len(ts.pulls); n > 0 {
-		p := ts.pulls[n-1]
-		ts.pulls = ts.pulls[:n-1]
-		return p
-	}
-	return new(tcpPull)
-}
-
 // dropPull gives the state back.
 func (t *TCP) dropPull() {
 	if t.cold == nil || t.cold.pull == nil {
 		return
 	}
-	p := t.cold.pull
-	*p = tcpPull{}
-	t.s.tcp.pulls = append(t.s.tcp.pulls, p)
+	t.s.tcp.pulls.put(t.cold.pull)
 	t.cold.pull = nil
 	t.flags &^= tfPull | tfPulls
 }

@@ -17,15 +17,6 @@ type sackOut struct {
 	dup   header.SACKBlock // RFC 2883: told once; Left == Right: none
 }
 
-func (ts *tcpState) getSackOut() *sackOut {
-	if n := len(ts.sackOuts); n > 0 {
-		o := ts.sackOuts[n-1]
-		ts.sackOuts = ts.sackOuts[:n-1]
-		return o
-	}
-	return new(sackOut)
-}
-
 // sackOut returns the part, making it if need be; nil without SACK.
 func (t *TCP) sackOut() *sackOut {
 	if t.flags&tfSack == 0 {
@@ -33,7 +24,7 @@ func (t *TCP) sackOut() *sackOut {
 	}
 	c := t.coldPart()
 	if c.sack == nil {
-		c.sack = t.s.tcp.getSackOut()
+		c.sack = t.s.tcp.sackOuts.get()
 		t.flags |= tfSackOut
 	}
 	return c.sack
@@ -44,9 +35,7 @@ func (t *TCP) dropSackOut() {
 	if t.flags&tfSackOut == 0 {
 		return
 	}
-	o := t.cold.sack
-	*o = sackOut{}
-	t.s.tcp.sackOuts = append(t.s.tcp.sackOuts, o)
+	t.s.tcp.sackOuts.put(t.cold.sack)
 	t.cold.sack = nil
 	t.flags &^= tfSackOut
 }
