@@ -47,7 +47,7 @@ packages  = $(filter $(foreach d,$(1),$(MODULE)/$(d) $(MODULE)/$(d)/%),$(ALL))
 
 # Tests that own cores, devices or whole programs run one package at a time so
 # that they don't take each other's cores; all others run side by side.
-SERIAL_DIRS := port/tap shard netconn bench cmd examples
+SERIAL_DIRS := internal/netspace port/tap shard netconn bench cmd examples
 SERIAL   = $(call packages,$(SERIAL_DIRS))
 PARALLEL = $(filter-out $(SERIAL),$(ALL))
 

@@ -59,7 +59,7 @@ var rooms = map[string]room{
 
 	"port":        {floor: 3, internal: drivers, external: []string{xsys}},
 	"port/mem":    {floor: 3, internal: drivers},
-	"port/tap":    {floor: 3, internal: drivers, external: []string{xsys, netlink, netns, ebpf}},
+	"port/tap":    {floor: 3, internal: append([]string{"internal/netspace"}, drivers...), external: []string{xsys, netlink, ebpf}},
 	"port/dpdk":   {floor: 3, internal: drivers, external: []string{xsys}, cgo: true},
 	"port/impair": {floor: 3, internal: drivers},
 	"port/pcap":   {floor: 3, internal: drivers},
@@ -93,8 +93,9 @@ var rooms = map[string]room{
 	"examples/dpdkown": {floor: 7, open: true, cgo: true},
 	"examples":         {floor: 7, open: true, external: []string{xsys, xsync, pflag, histo}},
 
-	"internal/testenv": {floor: 0, testOnly: true, external: []string{xsys}},
-	"pbuf/pbuftest":    {floor: 0, testOnly: true, internal: []string{"pbuf"}, external: []string{testify}},
+	"internal/netspace": {floor: 0, external: []string{netns}},
+	"internal/testenv":  {floor: 0, testOnly: true, external: []string{xsys}},
+	"pbuf/pbuftest":     {floor: 0, testOnly: true, internal: []string{"pbuf"}, external: []string{testify}},
 }
 
 // roomOf finds the longest prefix of dir that has a row.

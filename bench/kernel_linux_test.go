@@ -16,6 +16,7 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/shardstack/shardstack/bench/load"
+	"github.com/shardstack/shardstack/internal/netspace"
 	"github.com/shardstack/shardstack/internal/testenv"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port/tap"
@@ -39,26 +40,9 @@ type kernelEnd struct {
 	conn  net.Conn
 }
 
-// inside runs fn on a thread that is in the namespace.
-func inside(ns string, fn func() error) error {
-	errs := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		h, err := netns.GetFromName(ns)
-		if err == nil {
-			err = errors.Join(netns.Set(h), h.Close())
-		}
-		if err == nil {
-			err = fn()
-		}
-		errs <- err
-	}()
-	return <-errs
-}
-
 // listen takes a connection and counts what it brings.
 func (k *kernelEnd) listen() error {
-	err := inside(k.ns, func() (err error) {
+	err := netspace.Do(k.ns, func() (err error) {
 		k.ln, err = net.Listen("tcp4", fmt.Sprintf(":%d", labPort))
 		return err
 	})
@@ -85,7 +69,7 @@ func (k *kernelEnd) listen() error {
 
 // write connects to the other end and writes until close.
 func (k *kernelEnd) write(to netip.Addr) error {
-	err := inside(k.ns, func() (err error) {
+	err := netspace.Do(k.ns, func() (err error) {
 		d := net.Dialer{Timeout: 10 * time.Second}
 		k.conn, err = d.Dial("tcp4", netip.AddrPortFrom(to, labPort).String())
 		return err
@@ -151,7 +135,7 @@ func BenchmarkKernel(b *testing.B) {
 func labNetns(b *testing.B) string {
 	b.Helper()
 	ns := testenv.Netns(b)
-	require.NoError(b, inside(ns, func() error {
+	require.NoError(b, netspace.Do(ns, func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("reno"), 0)
 	}))
 	return ns
@@ -273,14 +257,14 @@ func veth(near, far string) error {
 	defer h.Close()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "near0"
-	err = inside(near, func() error {
+	err = netspace.Do(near, func() error {
 		l := &netlink.Veth{LinkAttrs: attrs, PeerName: "far0", PeerNamespace: netlink.NsFd(int(h))}
 		return errors.Join(netlink.LinkAdd(l), up("near0", labStack))
 	})
 	if err != nil {
 		return err
 	}
-	return inside(far, func() error { return up("far0", labKernel) })
+	return netspace.Do(far, func() error { return up("far0", labKernel) })
 }
 
 // up gives a device its address and brings it up.

@@ -8,14 +8,13 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/shardstack/shardstack/internal/netspace"
 	"github.com/shardstack/shardstack/netconn"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port/impair"
@@ -57,7 +56,7 @@ func (k *kernel) option(_, _ string, c syscall.RawConn) (err error) {
 }
 
 func (k *kernel) listen(port int) (ln net.Listener, err error) {
-	err = inside(k.ns, func() (err error) {
+	err = netspace.Do(k.ns, func() (err error) {
 		lc := net.ListenConfig{Control: k.option}
 		ln, err = lc.Listen(context.Background(), "tcp4", fmt.Sprintf(":%d", port))
 		return err
@@ -66,7 +65,7 @@ func (k *kernel) listen(port int) (ln net.Listener, err error) {
 }
 
 func (k *kernel) dial(to netip.AddrPort) (c net.Conn, err error) {
-	err = inside(k.ns, func() (err error) {
+	err = netspace.Do(k.ns, func() (err error) {
 		d := net.Dialer{Timeout: dialLimit, Control: k.option}
 		c, err = d.Dial("tcp4", to.String())
 		return err
@@ -75,24 +74,6 @@ func (k *kernel) dial(to netip.AddrPort) (c net.Conn, err error) {
 }
 
 const dialLimit = 30 * time.Second
-
-// inside runs fn on a thread that is in the namespace; sockets that fn opens stay
-// there.
-func inside(ns string, fn func() error) error {
-	errs := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		h, err := netns.GetFromName(ns)
-		if err == nil {
-			err = errors.Join(netns.Set(h), h.Close())
-		}
-		if err == nil {
-			err = fn()
-		}
-		errs <- err
-	}()
-	return <-errs
-}
 
 // ours is this stack, over netconn.
 type ours struct {

@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netns"
 
+	"github.com/shardstack/shardstack/internal/netspace"
 	"github.com/shardstack/shardstack/internal/testenv"
 )
 
@@ -140,19 +138,7 @@ func (l *lab) serve(cores int, args ...string) (end func() *report) {
 // inside runs f on a thread that is in the namespace; sockets that f opens stay
 // there.
 func (l *lab) inside(f func() error) error {
-	errs := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		h, err := netns.GetFromName(l.ns)
-		if err == nil {
-			err = errors.Join(netns.Set(h), h.Close())
-		}
-		if err == nil {
-			err = f()
-		}
-		errs <- err
-	}()
-	return <-errs
+	return netspace.Do(l.ns, f)
 }
 
 // listen opens a listener of the kernel's in the namespace and gives each

@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
-	"strings"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/shardstack/shardstack/header"
@@ -17,50 +14,6 @@ import (
 
 // device is the file that makes TAP devices.
 const device = "/dev/net/tun"
-
-// inNetns calls fn on a thread that is in the namespace; "" is the caller's. The
-// thread is one of its own, so that nothing else ever runs in the wrong
-// namespace; if it can't be brought back, it ends with its goroutine, which
-// stays locked to it.
-func inNetns(name string, fn func() error) error {
-	if name == "" {
-		return fn()
-	}
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		err, back := visit(name, fn)
-		if back {
-			runtime.UnlockOSThread()
-		}
-		done <- err
-	}()
-	return <-done
-}
-
-// visit calls fn in the namespace and goes back; back tells whether the thread
-// is where it came from.
-func visit(name string, fn func() error) (err error, back bool) {
-	home, err := netns.Get()
-	if err != nil {
-		return fmt.Errorf("own network namespace: %w", err), true
-	}
-	defer func() { _ = home.Close() }()
-	find := netns.GetFromName
-	if strings.Contains(name, "/") {
-		find = netns.GetFromPath
-	}
-	ns, err := find(name)
-	if err != nil {
-		return fmt.Errorf("network namespace %q: %w", name, err), true
-	}
-	defer func() { _ = ns.Close() }()
-	if err := netns.Set(ns); err != nil {
-		return fmt.Errorf("enter network namespace %q: %w", name, err), true
-	}
-	err = fn()
-	return err, netns.Set(home) == nil
-}
 
 // create makes the device and configures it. The thread is in its namespace, and
 // what is opened here stays there.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/internal/netspace"
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
@@ -54,7 +55,7 @@ func New(cfg Config) (*Port, error) {
 		return nil, err
 	}
 	p := &Port{cfg: cfg.withDefaults(), ctl: -1}
-	if err := inNetns(cfg.Netns, p.create); err != nil {
+	if err := netspace.Do(cfg.Netns, p.create); err != nil {
 		return nil, errors.Join(fmt.Errorf("tap %q: %w", p.cfg.Name, err), p.release())
 	}
 	return p, nil
