@@ -121,7 +121,7 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 		!t.family().takes(remote) {
 		return ErrVal // RFC 1122 4.2.3.10
 	}
-	pt, neigh, err := s.route(t.local, remote)
+	pt, neigh, err := s.pathFor(t.local, remote)
 	if err != nil {
 		s.stats.IP.OutNoRoutes++
 		return err
@@ -343,7 +343,7 @@ func (t *TCP) freshPath() bool {
 	if t.pathGen == t.s.pathGen && t.neigh != nil {
 		return true
 	}
-	pt, neigh, err := t.s.route(t.local, t.remote)
+	pt, neigh, err := t.s.pathFor(t.local, t.remote)
 	if err != nil {
 		t.s.stats.IP.OutNoRoutes++
 		return false

@@ -61,7 +61,7 @@ func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
 func (t *TCP) inherit(l *TCP, in *inSegment) bool {
 	s := t.s
 	t.local, t.remote, t.lport, t.rport = in.dst, in.src, in.dport, in.sport
-	pt, neigh, err := s.route(t.local, t.remote)
+	pt, neigh, err := s.pathFor(t.local, t.remote)
 	if err != nil {
 		return false
 	}
