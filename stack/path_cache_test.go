@@ -73,6 +73,9 @@ func TestPathsAreKeptByBothEnds(t *testing.T) {
 			require.Equal(t, hdr(src), pt.src)
 		}
 	}
+	for dst := netip.MustParseAddr("198.18.0.2"); dst != srcs[1]; dst = dst.Next() {
+		require.Equal(t, dst, h.gatewayOf(dst.String()))
+	}
 }
 
 // A hook that decides about the way is asked for each connection.
