@@ -198,11 +198,9 @@ func (t *TCP) ccEvent(e CongestionEvent, a *AckSample) {
 	}
 }
 
-// ccStart is called before something is sent while nothing is in flight.
+// ccStart is called before something is sent while nothing is in flight, if there
+// is a controller's part or a state.
 func (t *TCP) ccStart() {
-	if t.cc.state|uint32(t.flags&tfOwnCC) == 0 {
-		return
-	}
 	a := t.ackSample()
 	if t.flags&tfOwnCC != 0 && t.ownEvent(CongestionIdle, a) || t.cc.state == 0 {
 		return

@@ -39,7 +39,7 @@ func (t *TCP) flushAck() {
 // the path was missing; the timer will try again.
 func (t *TCP) outputData() bool {
 	ok := true
-	if t.sndMax == t.sndUna {
+	if t.sndMax == t.sndUna && t.cc.state|uint32(t.flags&tfOwnCC) != 0 {
 		t.ccStart()
 	}
 	if t.flags&tfLoss != 0 {
@@ -157,7 +157,9 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 			return false
 		}
 	} else {
-		t.stripHeaders(p, g)
+		if g.tx != 0 {
+			t.stripHeaders(p, g)
+		}
 		p.Ref()
 	}
 	before := p.TotLen()
