@@ -60,6 +60,7 @@ func (l Layer) headroom() uintptr {
 // Pbuf is the header of one buffer. Buffers come from a Pool and are only ever
 // handled by pointer. The first 64 bytes are all that the data path touches.
 type Pbuf struct {
+	_       notInHeap
 	next    uintptr // next buffer of the same packet, 0 at the last
 	payload uintptr // first byte of this buffer's payload
 	totLen  uint32  // bytes in this buffer and all after it

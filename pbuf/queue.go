@@ -151,6 +151,13 @@ func (q *Queue) Splice(from *Queue) {
 
 // FreeAll takes out and frees all packets and returns how many there were.
 func (q *Queue) FreeAll() int {
+	if q.head == 0 {
+		return 0
+	}
+	return q.freeAll()
+}
+
+func (q *Queue) freeAll() int {
 	n := q.n
 	for p := q.Pop(); p != nil; p = q.Pop() {
 		p.Free()

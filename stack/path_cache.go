@@ -11,29 +11,31 @@ const pathSlots = 64 // a power of two
 
 // pathEntry is a way that was found.
 type pathEntry struct {
-	src, dst header.Addr // as asked for
-	gen      uint32      // pathGen when it was found; 0: empty
-	path     path
-	neigh    *neighbor
+	path
+	from, to  header.Addr // as asked for
+	gen       uint32      // pathGen when it was found; 0: not to be used again
+	broadcast bool        // to is a broadcast address
+	neigh     *neighbor   // that packets go to; nil: its table is full
 }
 
-// pathFor is findPath for a connection, with the neighbour that packets go to.
-// ErrRoute: no path; a nil neighbour: its table is full.
-func (s *Stack) pathFor(src, dst header.Addr) (path, *neighbor, error) {
+// pathFor is findPath for a connection; what it returns is valid until the next
+// call. ErrRoute: no path.
+func (s *Stack) pathFor(src, dst header.Addr) (*pathEntry, error) {
 	h := (src.Lo() ^ dst.Lo()<<3 ^ dst.Hi()) * 0x9e3779b97f4a7c15 >> 58
 	e := &s.paths[h%pathSlots]
-	if e.gen == s.pathGen && e.src == src && e.dst == dst {
-		return e.path, e.neigh, nil
+	if e.gen == s.pathGen && e.from == src && e.to == dst {
+		return e, nil
 	}
 	pt, err := s.findPath(src, dst)
 	if err != nil {
-		return pt, nil, err
+		return nil, err
 	}
-	n := s.neighborFor(pt.nif, pt.nextHop) // may change pathGen: it may take another's place
-	if n != nil && !s.hooks.choosePaths() {
-		*e = pathEntry{src: src, dst: dst, gen: s.pathGen, path: pt, neigh: n}
+	*e = pathEntry{path: pt, from: src, to: dst, broadcast: pt.nif.isBroadcast(dst)}
+	e.neigh = s.neighborFor(pt.nif, pt.nextHop) // may change pathGen: it may take another's place
+	if e.neigh != nil && !s.hooks.choosePaths() {
+		e.gen = s.pathGen
 	}
-	return pt, n, nil
+	return e, nil
 }
 
 // choosePaths reports whether a hook has a say in the way of packets.

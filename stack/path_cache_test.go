@@ -12,11 +12,11 @@ import (
 // gatewayOf is the next hop of a new connection to dst.
 func (h *host) gatewayOf(dst string) netip.Addr {
 	h.t.Helper()
-	pt, n, err := h.pathFor(header.Addr{}, hdr(netip.MustParseAddr(dst)))
+	way, err := h.pathFor(header.Addr{}, hdr(netip.MustParseAddr(dst)))
 	require.NoError(h.t, err)
-	require.Equal(h.t, pt.nextHop, n.addr)
-	require.Equal(h.t, pt.nif, n.nif)
-	return pt.nextHop.Netip()
+	require.Equal(h.t, way.nextHop, way.neigh.addr)
+	require.Equal(h.t, way.nif, way.neigh.nif)
+	return way.nextHop.Netip()
 }
 
 // The way of a connection is found once, and again after all that may change it.
@@ -49,7 +49,7 @@ func TestPathsAreFoundAgainAfterChanges(t *testing.T) {
 	require.Equal(t, gw1, h.gatewayOf(far))
 
 	h.nif.SetUp(false)
-	_, _, err := h.pathFor(header.Addr{}, hdr(netip.MustParseAddr(far)))
+	_, err := h.pathFor(header.Addr{}, hdr(netip.MustParseAddr(far)))
 	require.ErrorIs(t, err, ErrRoute)
 	h.nif.SetUp(true)
 	require.Equal(t, gw1, h.gatewayOf(far))
@@ -68,9 +68,9 @@ func TestPathsAreKeptByBothEnds(t *testing.T) {
 	h.take()
 	for range 2 {
 		for _, src := range srcs {
-			pt, _, err := h.pathFor(hdr(src), hdr(peerIP))
+			way, err := h.pathFor(hdr(src), hdr(peerIP))
 			require.NoError(t, err)
-			require.Equal(t, hdr(src), pt.src)
+			require.Equal(t, hdr(src), way.src)
 		}
 	}
 	for dst := netip.MustParseAddr("198.18.0.2"); dst != srcs[1]; dst = dst.Next() {

@@ -15,6 +15,9 @@ import (
 // link-local scope is on the default zone: the first interface that has IPv6
 // (RFC 4007 6), as with lwIP's ip6_addr_select_zone.
 func (s *Stack) scoped(a netip.Addr) header.Addr {
+	if a.Is4() {
+		return header.AddrFrom4(a.As4())
+	}
 	x := header.FromNetip(a.Unmap())
 	if x.NeedsZone() {
 		x = x.WithZone(s.zone(a.Zone()))

@@ -133,6 +133,12 @@ func (t *TCP) deliverOutOfOrder() {
 }
 
 func (t *TCP) purgeOOSeq() {
+	if !t.ooseq.Empty() || t.flags&tfSackOut != 0 {
+		t.dropOOSeq()
+	}
+}
+
+func (t *TCP) dropOOSeq() {
 	for p := t.ooseq.Head(); p != nil; p = p.QNext() {
 		t.s.tcp.oooBufs -= p.ChainLen()
 	}

@@ -121,20 +121,21 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 		!t.family().takes(remote) {
 		return ErrVal // RFC 1122 4.2.3.10
 	}
-	pt, neigh, err := s.pathFor(t.local, remote)
+	way, err := s.pathFor(t.local, remote)
 	if err != nil {
 		s.stats.IP.OutNoRoutes++
 		return err
 	}
-	if pt.nif.isBroadcast(remote) {
+	if way.broadcast {
 		return ErrVal
 	}
+	nif, neigh, local := way.nif, way.neigh, way.src
 	lport := t.lport
 	if lport == 0 {
-		if lport = s.choosePort(pt.src, remote, to.Port()); lport == 0 {
+		if lport = s.choosePort(local, remote, to.Port()); lport == 0 {
 			return ErrNoPort
 		}
-	} else if old := s.lookup(pt.src, remote, lport, to.Port(), s.hashFlow(pt.src, remote, lport, to.Port())); old != nil {
+	} else if old := s.lookup(local, remote, lport, to.Port(), s.hashFlow(local, remote, lport, to.Port())); old != nil {
 		if !old.reusable() {
 			return ErrUse
 		}
@@ -145,9 +146,9 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 		s.takeOver(old)
 	}
 	boundAddr, boundPort := t.local, t.lport
-	t.remote, t.rport, t.local, t.lport = remote, to.Port(), pt.src, lport
+	t.remote, t.rport, t.local, t.lport = remote, to.Port(), local, lport
 	t.opened = fn
-	t.setupPath(pt.nif, neigh)
+	t.setupPath(nif, neigh)
 	t.initConnection()
 	t.ecnAsk()
 	s.tcp.reopen = reopen{}
@@ -340,15 +341,17 @@ func (t *TCP) setupPath(nif *Netif, n *neighbor) {
 // freshPath makes sure that the cached path is of the present generation;
 // false: there is no path now.
 func (t *TCP) freshPath() bool {
-	if t.pathGen == t.s.pathGen && t.neigh != nil {
-		return true
-	}
-	pt, neigh, err := t.s.pathFor(t.local, t.remote)
+	return t.pathGen == t.s.pathGen && t.neigh != nil || t.newPath()
+}
+
+// newPath looks for the path anew. False: there is none.
+func (t *TCP) newPath() bool {
+	way, err := t.s.pathFor(t.local, t.remote)
 	if err != nil {
 		t.s.stats.IP.OutNoRoutes++
 		return false
 	}
-	t.setupPath(pt.nif, neigh)
+	t.setupPath(way.nif, way.neigh)
 	if t.s.tcp.dests.sets != nil && t.mssMax != 0 {
 		t.applyPathMTU()
 	}

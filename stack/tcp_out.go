@@ -175,7 +175,11 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 	if p == own {
 		g.hdr = uint8(p.TotLen() - before)
 	}
-	t.bookSent(g)
+	if g.tx == 0 && t.flags&(tfLoss|tfOwnCC|tfRecovery) == 0 { // nobody else wants to hear of it
+		g.tx, g.sentAt = 1, t.s.now
+	} else {
+		t.bookSent(g)
+	}
 	return true
 }
 

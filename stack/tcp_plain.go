@@ -94,7 +94,10 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	}
 	p.Netif, p.L2Len, p.L3Len = nif.index, header.EthernetLen, header.IPv4Len
 	p.RemoveHeader(header.EthernetLen + header.IPv4Len)
-	in.p, in.nif = p, nif
+	in.p = p
+	if in.nif != nif { // storing a pointer to the heap costs more
+		in.nif = nif
+	}
 	s.tcpDeliver(t, h.TCP(), l4[header.TCPLen:hdr])
 	return true
 }

@@ -61,11 +61,11 @@ func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
 func (t *TCP) inherit(l *TCP, in *inSegment) bool {
 	s := t.s
 	t.local, t.remote, t.lport, t.rport = in.dst, in.src, in.dport, in.sport
-	pt, neigh, err := s.pathFor(t.local, t.remote)
+	way, err := s.pathFor(t.local, t.remote)
 	if err != nil {
 		return false
 	}
-	t.setupPath(pt.nif, neigh)
+	t.setupPath(way.nif, way.neigh)
 	t.opened, t.arg = l.opened, l.arg
 	t.ttl, t.tos = l.ttl, l.tos
 	t.flags |= l.flags & tfNoDelay
