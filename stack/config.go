@@ -188,9 +188,20 @@ type TCPConfig struct {
 	// DestCache is of how many destinations the path MTU is remembered. Default
 	// 1024, at most 2^20.
 	DestCache int
-	// BlackHole makes segments smaller when those of full size time out again and
-	// again while no router says why (RFC 4821 7.7, RFC 8899 4.3).
-	BlackHole bool
+	// MTUProbing says when the path MTU is searched for without the help of routers
+	// (RFC 4821). Default MTUProbingOff.
+	MTUProbing MTUProbing
+	// MTUProbeBase is the payload of a segment with which that begins, and
+	// MTUProbeFloor the least that is tried where even this does not arrive.
+	// Defaults 1024 and 536, at least 48; over IPv6 a packet has 1280 bytes at
+	// least.
+	MTUProbeBase, MTUProbeFloor int
+	// MTUProbeThreshold bytes less than what does not arrive are good enough.
+	// Default 8.
+	MTUProbeThreshold int
+	// MTUProbeInterval is after which time a search is begun anew, as the path may
+	// have become wider. Default 10 min.
+	MTUProbeInterval time.Duration
 	// PathMTUAge is how long a path MTU is remembered. Default 10 min, at least
 	// 5 min (RFC 1191 6.3).
 	PathMTUAge time.Duration
@@ -247,6 +258,7 @@ func (c *Config) setDefaults() {
 	def(&t.ResetRate, 10000)
 	def(&t.DestCache, 1024)
 	def(&t.PathMTUAge, 10*time.Minute)
+	t.setProbeDefaults()
 	if c.Pool != nil {
 		def(&t.TuneMem, c.Pool.Cap(pbuf.ClassStandard)/4*1448)
 		def(&t.OutOfOrderMem, max(c.Pool.Cap(pbuf.ClassStandard)/2, 16)*oooUnit)
@@ -310,6 +322,10 @@ func (c *Config) Validate() error {
 		return bad("TCP.DSCP %d over 63", t.DSCP)
 	case t.DestCache < 1 || t.DestCache > 1<<20 || t.PathMTUAge < 5*time.Minute:
 		return bad("TCP: want 1 ≤ DestCache ≤ 2^20, PathMTUAge ≥ 5 min (RFC 1191 6.3)")
+	case t.MTUProbing > MTUProbingAlways || t.MTUProbeFloor < 48 || t.MTUProbeBase < t.MTUProbeFloor || t.MTUProbeBase > 65495:
+		return bad("TCP: want a known MTUProbing, 48 ≤ MTUProbeFloor ≤ MTUProbeBase ≤ 65495")
+	case t.MTUProbeThreshold < 1 || t.MTUProbeInterval < time.Second:
+		return bad("TCP: want MTUProbeThreshold ≥ 1, MTUProbeInterval ≥ 1 s")
 	case t.UserTimeout < 0:
 		return bad("TCP.UserTimeout %v", t.UserTimeout)
 	case t.SynQueue < 1 || t.OutOfOrderMem < 0 || t.SynCookies > CookiesAlways || t.Ports > PortsRandom || t.ISN > ISNRandom:

@@ -110,8 +110,13 @@ type TCPStats struct {
 	SoftErrors           uint64 // ICMP errors that were noted (RFC 5927 6)
 	ICMPRejected         uint64 // that quote nothing in flight (RFC 5927 4.1)
 	PathMTULowered       uint64 // RFC 1191
+	MTUClaims            uint64 // that wait for progress to stop (RFC 5927 7.2)
+	MTUClaimsFalse       uint64 // of these, disproved by progress
 	BlackHoles           uint64 // RFC 4821 7.7
 	PathMTUExpired       uint64 // entries of the cache that were forgotten
+	MTUProbes            uint64 // RFC 4821: sent, arrived, lost for their length
+	MTUProbesArrived     uint64
+	MTUProbesLost        uint64
 	RecvBufGrown         uint64 // by autotuning
 	SendBufGrown         uint64
 	UserTimeouts         uint64 // connections given up (RFC 5482)

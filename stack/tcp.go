@@ -95,6 +95,7 @@ const (
 	tfTLP                             // rtxAt is the time of a tail loss probe
 	tfReoTimer                        // rtxAt is RACK's reordering timer
 	tfSackOut                         // cold.sack: there may be blocks to tell the peer
+	tfProbe                           // cold.search: the path MTU is searched for
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
@@ -204,6 +205,8 @@ type tcpCold struct {
 	sack      *sackOut // with tfSackOut
 	loss      *tcpLoss // with tfLoss
 	pull      *tcpPull
+	search    *mtuSearch // with tfProbe
+	claim     mtuClaim
 	// RACK's reordering window is 1 + reoMult quarters of the least round trip, for
 	// reoPersist more recoveries.
 	reoMult, reoPersist uint8

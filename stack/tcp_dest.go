@@ -19,6 +19,7 @@ type destEntry struct {
 	used     int64
 	mtuUntil int64
 	mtu      uint16 // 0: not known to be less than the interface's
+	guess    bool   // mtu is what a search has found so far (RFC 4821)
 }
 
 // set is where a destination may be.
@@ -41,15 +42,20 @@ func (c *destCache) find(a header.Addr) *destEntry {
 	return nil
 }
 
+// init makes the cache for n destinations.
+func (c *destCache) init(n int) {
+	sets := 1
+	for sets*destWays < n {
+		sets *= 2
+	}
+	c.sets = make([][destWays]destEntry, sets)
+}
+
 // dest is the entry of a destination, which takes another's place if need be.
 func (s *Stack) dest(a header.Addr) *destEntry {
 	c := &s.tcp.dests
 	if c.sets == nil {
-		n := 1
-		for n*destWays < s.cfg.TCP.DestCache {
-			n *= 2
-		}
-		c.sets = make([][destWays]destEntry, n)
+		c.init(s.cfg.TCP.DestCache)
 	}
 	set := c.set(a)
 	old := &set[0]

@@ -22,7 +22,7 @@ func (s *Stack) tcpICMPError(q *icmpQuote) bool {
 	}
 	switch q.code {
 	case header.ICMPv4FragNeeded:
-		t.packetTooBig(int(q.mtu), int(q.size))
+		t.packetTooBig(int(q.mtu), int(q.size), q.seq)
 	case header.ICMPv4ProtoUnreachable, header.ICMPv4PortUnreachable:
 		// RFC 5927 6.1: hard only as long as the connection is not established.
 		if t.state == StateSynSent {

@@ -126,7 +126,7 @@ func (t *TCP) inputDone() {
 	if t.state == StateListen || t.state == StateTimeWait && t.flags&tfAckNow == 0 {
 		return
 	}
-	if t.unsent != nil || t.flags&(tfAckNow|tfLoss|tfPull) != 0 {
+	if t.unsent != nil || t.flags&(tfAckNow|tfLoss|tfPull|tfProbe) != 0 {
 		t.Output()
 		if t.s == nil {
 			return

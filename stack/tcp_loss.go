@@ -229,7 +229,7 @@ func (t *TCP) loseHead(l *tcpLoss) {
 		return
 	}
 	g := seg(p)
-	if g.n > uint32(t.mss) {
+	if g.n > uint32(t.mss) && (t.flags&tfProbe == 0 || !t.cold.search.has(g)) {
 		t.splitSegment(p, uint32(t.mss)) // if there is no buffer, all of it
 	}
 	if g.mark&(segLost|segResent) != segLost {
@@ -250,6 +250,9 @@ func (t *TCP) markLost(l *tcpLoss, g *tcpSeg) {
 	}
 	l.newlyLost += n
 	l.next = nil
+	if t.flags&tfProbe != 0 {
+		t.cold.search.probeMarked(g, n)
+	}
 	t.segLost(g, n)
 }
 

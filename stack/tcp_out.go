@@ -16,7 +16,7 @@ func (t *TCP) Output() error {
 	if t.flags&(tfSackOut|tfAckNow) == tfSackOut|tfAckNow {
 		t.flushAck() // data carries no blocks
 	}
-	if (t.unsent != nil || t.flags&(tfLoss|tfPull) != 0) && !t.outputData() {
+	if (t.unsent != nil || t.flags&(tfLoss|tfPull|tfProbe) != 0) && !t.outputData() {
 		return ErrMem
 	}
 	if t.flags&tfAckNow != 0 {
@@ -42,12 +42,9 @@ func (t *TCP) outputData() bool {
 	if t.sndMax == t.sndUna && t.cc.state|uint32(t.flags&tfOwnCC) != 0 {
 		t.ccStart()
 	}
-	if t.flags&tfLoss != 0 {
+	if t.flags&(tfLoss|tfProbe) != 0 {
 		var held bool
-		if ok, held = t.resendLost(); held {
-			if t.rtxAt == 0 {
-				t.setRtx(t.s.now + t.rtt.rto())
-			}
+		if ok, held = t.outputFirst(); held {
 			return ok
 		}
 	}
@@ -102,6 +99,24 @@ func (t *TCP) outputData() bool {
 		t.noteLimit()
 	}
 	return ok
+}
+
+// outputFirst sends what goes before all that is new, and a probe of the path MTU
+// (RFC 4821). held: what is new has to wait.
+func (t *TCP) outputFirst() (ok, held bool) {
+	ok = true
+	if t.flags&tfLoss != 0 {
+		if ok, held = t.resendLost(); held {
+			if t.rtxAt == 0 {
+				t.setRtx(t.s.now + t.rtt.rto())
+			}
+			return ok, held
+		}
+	}
+	if t.flags&tfProbe != 0 && ok {
+		ok, held = t.probeOutput()
+	}
+	return ok, held
 }
 
 // sentNew books that the first unsent segment has gone out.

@@ -28,6 +28,7 @@ type tcpState struct {
 	sackOuts   freeList[sackOut]
 	losses     freeList[tcpLoss]
 	pulls      freeList[tcpPull]
+	searches   freeList[mtuSearch]
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -75,6 +76,9 @@ func (s *Stack) tcpInit() {
 	ts.cookies.label = labelCookie
 	if s.cfg.TCP.SendBufMax > s.cfg.TCP.SendBuf {
 		ts.tuneBelow = uint32(s.cfg.TCP.SendBuf / 4)
+	}
+	if s.cfg.TCP.MTUProbing == MTUProbingAlways { // each connection looks there, to begin its search
+		ts.dests.init(s.cfg.TCP.DestCache)
 	}
 	ts.mtuTimer = s.every(mtuSweep, (*Stack).ageMTUs)
 }
@@ -209,6 +213,7 @@ func (t *TCP) purge() {
 	t.unsent = nil
 	t.dropLoss()
 	t.dropPull()
+	t.dropSearch()
 	t.purgeOOSeq()
 	if t.refused != nil {
 		t.refused.Free()

@@ -42,9 +42,11 @@ func (t *TCP) pathMSS(mtu int) int {
 
 // packetTooBig takes the news that packets of the connection must not be larger
 // than mtu, 0 if the router does not say; size is that of the one that was
-// dropped.
-func (t *TCP) packetTooBig(mtu, size int) {
-	s := t.s
+// dropped, which had the sequence number.
+func (t *TCP) packetTooBig(mtu, size int, seq header.Seq) {
+	if t.flags&tfProbe != 0 && t.probeTooBig(mtu, seq) {
+		return
+	}
 	if mtu == 0 {
 		own := int(t.mss) + ipLen(t.remote) + header.TCPLen
 		if size == 0 || size > own {
@@ -60,48 +62,92 @@ func (t *TCP) packetTooBig(mtu, size int) {
 	if t.pathMSS(mtu) >= int(t.mss) || t.state < StateEstablished {
 		return
 	}
-	s.stats.TCP.PathMTULowered++
-	s.learnMTU(t.remote, mtu)
-	t.lowerMSS(mtu)
+	// RFC 5927 7.2: at first the size of the path has to be found at once. Later,
+	// when longer packets may have arrived, it is believed only if progress stops.
+	if int(t.sndUna.Sub(t.iss))-1 > t.pathMSS(mtu) {
+		t.claim(mtu, seq)
+		return
+	}
+	t.lowerMTU(mtu)
 }
 
-// RFC 4821 7.2, 7.7: the segment size to fall back to when full segments vanish,
-// and how many timeouts of one in a row say so. Below, it is the least path MTU.
-const (
-	baseMSS         = 1024
-	blackHoleRounds = 3
-)
+// mtuClaim is a path MTU that a router, or a forger, has claimed (RFC 5927 7.2).
+type mtuClaim struct {
+	mtu uint16     // 0: none
+	seq header.Seq // of the first packet said to have been too long
+}
+
+// claim notes what has still to prove true.
+func (t *TCP) claim(mtu int, seq header.Seq) {
+	c := &t.coldPart().claim
+	t.s.stats.TCP.MTUClaims++
+	if c.mtu == 0 || c.seq.Less(t.sndUna) || seq.Less(c.seq) {
+		c.seq = seq
+	}
+	c.mtu = uint16(mtu)
+}
+
+// claimHolds is asked when a timer says that there is no progress. If a packet was
+// said to be too long, and has not arrived since, that is why: what is in flight
+// goes out again in segments that fit, and there is no congestion (RFC 1191 6.4).
+func (t *TCP) claimHolds() bool {
+	if t.cold == nil || t.cold.claim.mtu == 0 {
+		return false
+	}
+	c := t.cold.claim
+	t.cold.claim = mtuClaim{}
+	if c.seq.Less(t.sndUna) {
+		t.s.stats.TCP.MTUClaimsFalse++
+		return false
+	}
+	if t.pathMSS(int(c.mtu)) >= int(t.mss) {
+		return false
+	}
+	t.lowerMTU(int(c.mtu))
+	if t.s != nil && t.rtxAt == 0 {
+		t.setRtx(t.s.now + t.rtt.rto())
+	}
+	return true
+}
+
+// RFC 4821 7.7: how many timeouts of a full segment in a row say that it may be
+// too long.
+const blackHoleRounds = 3
 
 // blackHole is called when the segment in front has timed out; it makes segments
 // smaller if it may be their size that no router complains of. The cache makes
 // others to the same host begin there, and its age lets them try again.
 func (t *TCP) blackHole() {
 	s := t.s
+	cfg := &s.cfg.TCP
 	p := t.sndq.Head()
-	if !s.cfg.TCP.BlackHole || t.state < StateEstablished || p == nil || seg(p).n < uint32(t.mss) {
+	if cfg.MTUProbing == MTUProbingOff || t.state < StateEstablished || p == nil || seg(p).n < uint32(t.mss) {
 		return
 	}
-	extra := int(t.mss) - t.pathMSS(int(t.mss)) // headers
-	least := minPathMTU
-	if !t.remote.Is4() {
-		least = header.IPv6MinMTU
+	mss := t.baseMSS()
+	if mss >= int(t.mss) {
+		mss = max(mss/2, cfg.MTUProbeFloor)
 	}
-	mtu := max(baseMSS+extra, least)
-	if t.pathMSS(mtu) >= int(t.mss) {
-		mtu = least
+	mtu := t.pathMTU(mss)
+	if !t.remote.Is4() {
+		mtu = max(mtu, header.IPv6MinMTU)
 	}
 	if t.pathMSS(mtu) >= int(t.mss) {
 		return
 	}
 	s.stats.TCP.BlackHoles++
-	s.learnMTU(t.remote, mtu)
+	s.learnMTU(t.remote, mtu, true)
+	m := t.searchPart()
+	*m = mtuSearch{low: mtu, high: t.pathMTU(int(t.mssMax)), at: s.now}
 	t.setMSS(t.pathMSS(mtu))
 }
 
 // learnMTU remembers a path MTU. The other connections of the path look it up
 // when they send next.
-func (s *Stack) learnMTU(dst header.Addr, mtu int) {
+// guess: it is what a search has come to.
+func (s *Stack) learnMTU(dst header.Addr, mtu int, guess bool) {
 	e := s.dest(dst)
+	e.guess = guess
 	e.mtuUntil = s.now + int64(s.cfg.TCP.PathMTUAge)
 	if e.mtu != uint16(mtu) {
 		e.mtu = uint16(mtu)
@@ -135,8 +181,9 @@ func (s *Stack) ageMTUs() {
 
 // applyPathMTU fits the connection's segments to what is known of the path.
 func (t *TCP) applyPathMTU() {
-	mss := int(t.mssMax)
-	if e := t.s.tcp.dests.find(t.remote); e != nil && e.mtu != 0 {
+	e := t.s.tcp.dests.find(t.remote)
+	mss := t.search(e)
+	if e != nil && e.mtu != 0 {
 		mss = min(mss, t.pathMSS(int(e.mtu)))
 	}
 	t.setMSS(mss)
@@ -148,9 +195,14 @@ func (t *TCP) setMSS(mss int) {
 	t.cc.Cwnd = max(t.cc.Cwnd, t.cc.MSS)
 }
 
-// lowerMSS takes a smaller path MTU (RFC 1191 6.4): what is in flight goes out
+// lowerMTU takes a smaller path MTU (RFC 1191 6.4): what is in flight goes out
 // again in segments that fit.
-func (t *TCP) lowerMSS(mtu int) {
+func (t *TCP) lowerMTU(mtu int) {
+	t.s.stats.TCP.PathMTULowered++
+	t.s.learnMTU(t.remote, mtu, false)
+	if t.flags&tfProbe != 0 {
+		*t.cold.search = mtuSearch{low: mtu, high: mtu, tried: true, at: t.s.now}
+	}
 	t.setMSS(t.pathMSS(mtu))
 	t.resendInFlight()
 }

@@ -140,7 +140,7 @@ func TestPathMTU_RFC1191_6_3_IsThePathsForAWhile(t *testing.T) {
 func TestBlackHole_RFC4821_7_7_FullSegmentsThatVanishGetSmaller(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		cfg := noTS()
-		cfg.TCP.NoDelay, cfg.TCP.BlackHole = true, on
+		cfg.TCP.NoDelay, cfg.TCP.MTUProbing = true, map[bool]MTUProbing{true: MTUProbingBlackHole}[on]
 		sc := runScript(t, cfg, `
 			listen
 			< S 0 mss=1460
@@ -168,7 +168,7 @@ func TestBlackHole_RFC4821_7_7_FullSegmentsThatVanishGetSmaller(t *testing.T) {
 	}
 	// A small segment that is lost has nothing to do with it.
 	cfg := noTS()
-	cfg.TCP.BlackHole = true
+	cfg.TCP.MTUProbing = MTUProbingBlackHole
 	sc := runScript(t, cfg, established+"write 100\n > A 1 len=100\n +20s")
 	require.Zero(t, sc.s.stats.TCP.BlackHoles)
 	sc.out = nil

@@ -11,7 +11,9 @@ func (t *TCP) recoveryState(l *tcpLoss, a *AckSample) (entered bool) {
 		t.endRecovery(l, a)
 	}
 	if l.lost != l.resent && t.flags&(tfRecovery|tfRTO) == 0 {
-		t.enterRecovery(l, a)
+		if t.flags&tfProbe == 0 || !t.probeAlone(l) {
+			t.enterRecovery(l, a)
+		}
 		entered = true
 	}
 	if t.flags&tfRecovery != 0 {
@@ -132,6 +134,9 @@ func (l *tcpLoss) resentNow(t *TCP, g *tcpSeg) {
 	l.resent += n
 	l.prr.first = false
 	l.undo.resent(t, n)
+	if t.flags&tfProbe != 0 {
+		t.cold.search.probeResent(g, n)
+	}
 	if t.flags&tfPersist != 0 || t.rtxAt == 0 {
 		t.flags &^= tfPersist
 		t.setRtx(t.s.now + t.rtt.rto())

@@ -139,6 +139,9 @@ func (t *TCP) retransmitTimeout() {
 		t.abandon(err, t.state != StateSynSent) // RFC 9293 3.8.3
 		return
 	}
+	if t.claimHolds() {
+		return
+	}
 	t.s.stats.TCP.Timeouts++
 	if t.nrtx == 0 {
 		t.stalled(seg(t.sndq.Head()).sentAt)
@@ -146,6 +149,9 @@ func (t *TCP) retransmitTimeout() {
 	if t.nrtx < 255 {
 		t.nrtx++
 		t.rtt.backoff++
+	}
+	if t.flags&tfProbe != 0 {
+		t.probeTimeout()
 	}
 	if t.nrtx%blackHoleRounds == 0 {
 		t.blackHole()

@@ -84,6 +84,9 @@ func (t *TCP) lossTimer(l *tcpLoss, restart bool, wait int64) {
 // tlpTimeout sends a probe (7.3): a segment of new data, or the last one again.
 func (t *TCP) tlpTimeout() {
 	t.flags &^= tfTLP
+	if t.claimHolds() {
+		return
+	}
 	l := t.lossPart()
 	kind := tlpNone
 	if p := t.unsent; p != nil && t.windowHas(seg(p)) {
