@@ -178,6 +178,9 @@ type TCPConfig struct {
 	// second, give or take a random half (RFC 5961 7). Default 1000; negative:
 	// all.
 	ChallengeAcks int
+	// ChallengeInterval is the least time between two such answers of one
+	// connection (net.ipv4.tcp_invalid_ratelimit). Default 500 ms; negative: none.
+	ChallengeInterval time.Duration
 	// ResetRate is how many segments that belong to nobody are answered by RST in
 	// a second. Default 10000; negative: all.
 	ResetRate int
@@ -255,6 +258,7 @@ func (c *Config) setDefaults() {
 	def(&t.AckEvery, 2)
 	def(&t.SynQueue, 1<<16)
 	def(&t.ChallengeAcks, 1000)
+	def(&t.ChallengeInterval, 500*time.Millisecond)
 	def(&t.ResetRate, 10000)
 	def(&t.DestCache, 1024)
 	def(&t.PathMTUAge, 10*time.Minute)

@@ -153,7 +153,8 @@ func (s *Stack) icmp6ErrorInput(nif *Netif, p *pbuf.Pbuf, src header.Addr) {
 		s.drop(p, DropICMPIgnored)
 		return
 	}
-	if h.Type() == header.ICMPv6PacketTooBig && h.MTU() < uint32(s.pathMTU6(nif, q.remote)) {
+	// TCP tells itself, once it believes it (RFC 5927 7.2).
+	if h.Type() == header.ICMPv6PacketTooBig && proto != header.ProtoTCP && h.MTU() < uint32(s.pathMTU6(nif, q.remote)) {
 		s.nd6Happens(nif, ND6Event{Kind: ND6PathMTU, Addr: q.remote, MTU: h.MTU()})
 	}
 	p.Free()

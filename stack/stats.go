@@ -101,7 +101,8 @@ type TCPStats struct {
 
 	// Defence.
 	ChallengeAcks        uint64 // RFC 5961
-	ChallengeAcksLimited uint64
+	ChallengeAcksLimited uint64 // left out: the stack had sent enough
+	ChallengeAcksConn    uint64 // or the connection
 	RstsLimited          uint64
 	SynCookiesSent       uint64 // RFC 4987 3.6
 	SynCookiesRecv       uint64 // that opened a connection

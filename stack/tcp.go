@@ -207,6 +207,8 @@ type tcpCold struct {
 	pull      *tcpPull
 	search    *mtuSearch // with tfProbe
 	claim     mtuClaim
+	// challengeAt is when the next segment that may be forged is answered.
+	challengeAt int64
 	// RACK's reordering window is 1 + reoMult quarters of the least round trip, for
 	// reoPersist more recoveries.
 	reoMult, reoPersist uint8

@@ -21,7 +21,11 @@ func (t *TCP) checkSynchronized(in *inSegment) bool {
 		}
 		if in.opts.HasTS && !rst && t.pawsOld(in) {
 			s.stats.TCP.DupSegsIn++
-			t.flags |= tfAckNow
+			if in.seqLen() == 0 {
+				t.challengeAck()
+			} else {
+				t.flags |= tfAckNow
+			}
 			in.reject(s, DropTCPPAWS)
 			return false
 		}

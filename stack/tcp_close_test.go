@@ -177,6 +177,7 @@ func TestTCPReset_RFC5961_4_SynInWindowIsChallenged(t *testing.T) {
 	runScript(t, noTS(), established+`
 		< S 1
 		> A 1 ack=1
+		+500ms
 		< S 5000
 		> A 1 ack=1
 		state ESTABLISHED

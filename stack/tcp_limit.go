@@ -37,9 +37,19 @@ type tcpLimits struct {
 
 // challengeAck answers a segment that may be forged, and that a peer who means
 // it will repeat with the right numbers (RFC 5961 3.2, 4.2, 5.2): by an ACK of
-// what we expect, as far as the limit allows.
+// what we expect, as far as the limits allow: the connection's, so that one does
+// not use up all of the stack's and two confused ends make no storm, and the
+// stack's (RFC 5961 7, 10).
 func (t *TCP) challengeAck() {
 	s := t.s
+	if every := int64(s.cfg.TCP.ChallengeInterval); every > 0 {
+		c := t.coldPart()
+		if s.now < c.challengeAt {
+			s.stats.TCP.ChallengeAcksConn++
+			return
+		}
+		c.challengeAt = s.now + every
+	}
 	if !s.tcp.limits.challenge.allow(s, s.cfg.TCP.ChallengeAcks, true) {
 		s.stats.TCP.ChallengeAcksLimited++
 		return

@@ -14,6 +14,7 @@ import (
 func TestTCPChallenge_RFC5961_7_Limited(t *testing.T) {
 	cfg := noTS()
 	cfg.TCP.ChallengeAcks = 10
+	cfg.TCP.ChallengeInterval = -1
 	answers := func(seed byte) (n []int) {
 		cfg.Seed[0] = seed
 		sc := runScript(t, cfg, established)
@@ -40,11 +41,55 @@ func TestTCPChallenge_RFC5961_7_Limited(t *testing.T) {
 	require.Greater(t, len(seen), 4, "the limit varies")
 }
 
+// TestTCPChallenge_RFC5961_10_OneConnectionDoesNotUseUpTheLimit: of one connection a
+// segment that may be forged is answered once in half a second, whatever comes; the
+// stack's limit is left to the others.
+func TestTCPChallenge_RFC5961_10_OneConnectionDoesNotUseUpTheLimit(t *testing.T) {
+	cfg := noTS()
+	cfg.TCP.ChallengeAcks = 20
+	sc := runScript(t, cfg, established+`
+		< S 1 port=81 mss=1000
+		> SA 0 port=81
+		< A 2 ack=1 port=81
+	`)
+	for range 100 {
+		sc.run("< S 1\n < R 7\n < A 1 ack=900000\n < A 900000 ack=1")
+	}
+	sc.run(`
+		> A 1 ack=1
+		>
+		< S 1 port=81
+		> A 1 port=81
+		+499ms
+		< R 7
+		>
+		+2ms
+		< R 7
+		> A 1 ack=1
+		>
+		stat challenges 3
+	`)
+	require.Equal(t, uint64(400), sc.s.stats.TCP.ChallengeAcksConn)
+	require.Zero(t, sc.s.stats.TCP.ChallengeAcksLimited)
+	// Data is answered always: the peer may not know that it has arrived.
+	sc.run(`
+		< A 1 len=10 ack=1
+		got 10
+		+41ms
+		> A 1 ack=11
+		< A 1 len=10 ack=1
+		> A 1 ack=11
+		< A 1 len=10 ack=1
+		> A 1 ack=11
+	`)
+}
+
 func TestTCPChallenge_RFC5961_4_2_SynAnywhereIsChallenged(t *testing.T) {
 	runScript(t, noTS(), established+`
 		< S 900000          # far outside of the window
 		> A 1 ack=1
 		stat challenges 1
+		+500ms
 		< SA 3 ack=1
 		> A 1 ack=1
 		stat challenges 2

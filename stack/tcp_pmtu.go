@@ -200,6 +200,9 @@ func (t *TCP) setMSS(mss int) {
 func (t *TCP) lowerMTU(mtu int) {
 	t.s.stats.TCP.PathMTULowered++
 	t.s.learnMTU(t.remote, mtu, false)
+	if !t.remote.Is4() && t.nif != nil && mtu < t.s.pathMTU6(t.nif, t.remote) {
+		t.s.nd6Happens(t.nif, ND6Event{Kind: ND6PathMTU, Addr: t.remote, MTU: uint32(mtu)})
+	}
 	if t.flags&tfProbe != 0 {
 		*t.cold.search = mtuSearch{low: mtu, high: mtu, tried: true, at: t.s.now}
 	}

@@ -164,11 +164,13 @@ func (t *TCP) probeSize(m *mtuSearch) uint32 {
 			return 0
 		}
 	}
-	n := t.pathMSS(size)
-	if n <= int(t.mss) { // less would show nothing
-		n = t.pathMSS(m.high)
+	if t.pathMSS(size) <= int(t.mss) { // less would show nothing
+		size = m.high
 	}
-	return uint32(max(0, n))
+	if !t.remote.Is4() && size > t.s.pathMTU6(t.nif, t.remote) { // it would be cut
+		return 0
+	}
+	return uint32(max(0, t.pathMSS(size)))
 }
 
 // waiting is how much data waits to be sent for the first time.

@@ -43,13 +43,19 @@ var sysctls = map[string]sysctlFunc{
 	"tcp_fin_timeout":      duration(time.Second, func(c *stack.Config) *time.Duration { return &c.TCP.FinWait2 }),
 	"tcp_rto_min_us":       duration(time.Microsecond, func(c *stack.Config) *time.Duration { return &c.TCP.MinRTO }),
 	"tcp_rto_max_ms":       duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.MaxRTO }),
-	"tcp_mtu_probing":      number(func(c *stack.Config, n int64) string { c.TCP.MTUProbing = stack.MTUProbing(n); return "" }),
-	"tcp_base_mss":         count(func(c *stack.Config) *int { return &c.TCP.MTUProbeBase }),
-	"tcp_mtu_probe_floor":  count(func(c *stack.Config) *int { return &c.TCP.MTUProbeFloor }),
-	"tcp_probe_threshold":  count(func(c *stack.Config) *int { return &c.TCP.MTUProbeThreshold }),
-	"tcp_probe_interval":   duration(time.Second, func(c *stack.Config) *time.Duration { return &c.TCP.MTUProbeInterval }),
-	"ip_default_ttl":       number(func(c *stack.Config, n int64) string { c.TTL = uint8(n); return "" }),
-	"ip_forward":           onOff(func(c *stack.Config, on bool) { c.Forward = on }),
+	"tcp_invalid_ratelimit": number(func(c *stack.Config, n int64) string {
+		if c.TCP.ChallengeInterval = time.Duration(n) * time.Millisecond; n == 0 {
+			c.TCP.ChallengeInterval = -1
+		}
+		return ""
+	}),
+	"tcp_mtu_probing":     number(func(c *stack.Config, n int64) string { c.TCP.MTUProbing = stack.MTUProbing(n); return "" }),
+	"tcp_base_mss":        count(func(c *stack.Config) *int { return &c.TCP.MTUProbeBase }),
+	"tcp_mtu_probe_floor": count(func(c *stack.Config) *int { return &c.TCP.MTUProbeFloor }),
+	"tcp_probe_threshold": count(func(c *stack.Config) *int { return &c.TCP.MTUProbeThreshold }),
+	"tcp_probe_interval":  duration(time.Second, func(c *stack.Config) *time.Duration { return &c.TCP.MTUProbeInterval }),
+	"ip_default_ttl":      number(func(c *stack.Config, n int64) string { c.TTL = uint8(n); return "" }),
+	"ip_forward":          onOff(func(c *stack.Config, on bool) { c.Forward = on }),
 	"ip_local_port_range": func(c *stack.Config, v []string) (string, error) {
 		lo, err := middle(v[:min(len(v), 1)])
 		if err != nil {
