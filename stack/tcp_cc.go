@@ -27,6 +27,7 @@ type AckSample struct {
 	Flight       uint32     // and after this acknowledgement
 	Recovery     bool       // fast recovery was under way when it came
 	Reduced      bool       // CongestionECN has reduced the window less than a round trip ago
+	Repaired     uint32     // with CongestionRecovered: bytes that recovery had to send again, each once
 	AfterTimeout bool       // what a timeout has sent again was being acknowledged
 	CwndLimited  bool       // with CongestionTraits.Rate: the window has held data back within a round trip
 	// MarkAppLimited is for the controller to set: rate samples of what is sent

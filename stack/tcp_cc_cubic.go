@@ -109,5 +109,7 @@ func cubicEvent(c *Congestion, st *ccState, e CongestionEvent, a *AckSample) {
 		st.cubic.epoch = 0
 	case CongestionSpurious:
 		st.undo(c)
+	case CongestionRecovered:
+		st.recovered(c, a, cubicBeta)
 	}
 }

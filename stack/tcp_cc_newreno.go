@@ -44,6 +44,8 @@ func renoEvent(c *Congestion, st *ccState, e CongestionEvent, a *AckSample) {
 		st.acked = 0
 	case CongestionSpurious:
 		st.undo(c)
+	case CongestionRecovered:
+		st.recovered(c, a, 0.5)
 	}
 }
 

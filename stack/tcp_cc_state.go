@@ -28,10 +28,21 @@ func (st *ccState) remember(c *Congestion) {
 // undo takes the latest reduction back (RFC 4015 3.2, RFC 9438 4.9). The window
 // that the sender has used since may be larger than the old one.
 func (st *ccState) undo(c *Congestion) {
+	st.use.loss = 0
 	if st.priorCwnd != 0 {
 		c.Cwnd, c.Ssthresh = max(c.Cwnd, st.priorCwnd), max(c.Ssthresh, st.priorSsthresh)
 		st.cubic = st.priorCubic
 		st.priorCwnd = 0
+	}
+}
+
+// recovered ends a recovery: one that began while the window was not used leaves
+// less of it (RFC 7661 4.4.1), and the threshold there (RFC 5681 3.2 step 6). beta
+// is the controller's factor.
+func (st *ccState) recovered(c *Congestion, a *AckSample, beta float64) {
+	if n := st.use.recovered(a); n != 0 {
+		c.Cwnd = min(c.Cwnd, max(uint32(float64(n)*beta), c.MSS))
+		c.Ssthresh = max(c.Cwnd, 2*c.MSS)
 	}
 }
 

@@ -21,6 +21,8 @@ type windowUse struct {
 	halfAt   int64      // when this half began
 	usedAt   int64      // when the window was last used; 0: never looked
 	begun    bool       // roundEnd is valid
+	unknown  bool       // pipeACK is undefined (4.4.1): the window counts as used
+	loss     uint32     // what a reduction in the non-validated phase started from, 0: it was none
 }
 
 // pipeACK is how many bytes a round trip carries (4.2).
@@ -30,7 +32,7 @@ func (u *windowUse) pipeACK() uint32 { return max(u.pipe, u.pipeOld) }
 // least half of it (4.3, the validated phase).
 func (u *windowUse) ack(c *Congestion, a *AckSample) bool {
 	if !u.begun {
-		*u = windowUse{roundEnd: a.Nxt, halfAt: a.Now, usedAt: a.Now, begun: true}
+		*u = windowUse{roundEnd: a.Nxt, halfAt: a.Now, usedAt: a.Now, begun: true, unknown: u.unknown, loss: u.loss}
 	} else {
 		u.acked += a.Acked
 	}
@@ -39,9 +41,9 @@ func (u *windowUse) ack(c *Congestion, a *AckSample) bool {
 			u.pipeOld, u.pipe, u.halfAt = u.pipe, 0, a.Now
 		}
 		u.pipe = max(u.pipe, u.acked)
-		u.roundEnd, u.acked = a.Nxt, 0
+		u.roundEnd, u.acked, u.unknown = a.Nxt, 0, u.unknown && u.acked == 0
 	}
-	if a.FlightSize < c.Cwnd/2 && u.pipeACK() < c.Cwnd/2 {
+	if !u.unknown && a.FlightSize < c.Cwnd/2 && u.pipeACK() < c.Cwnd/2 {
 		return false
 	}
 	u.usedAt = a.Now
@@ -51,7 +53,7 @@ func (u *windowUse) ack(c *Congestion, a *AckSample) bool {
 // inRound does what ack would, if that is no more than to count: no round ends
 // with una, and less than half of the window is in flight, as it was.
 func (u *windowUse) inRound(c *Congestion, una header.Seq, acked uint32) bool {
-	if !u.begun || una.GreaterEq(u.roundEnd) || u.pipeACK() >= c.Cwnd/2 {
+	if !u.begun || u.unknown || una.GreaterEq(u.roundEnd) || u.pipeACK() >= c.Cwnd/2 {
 		return false
 	}
 	u.acked += acked
@@ -60,7 +62,23 @@ func (u *windowUse) inRound(c *Congestion, una header.Seq, acked uint32) bool {
 
 // base is the window that a reduction starts from: what is used of it (4.4.1).
 func (u *windowUse) base(c *Congestion, a *AckSample) uint32 {
-	return min(c.Cwnd, max(a.FlightSize, u.pipeACK()))
+	n := min(c.Cwnd, max(a.FlightSize, u.pipeACK()))
+	if u.loss = 0; n < c.Cwnd/2 && !u.unknown {
+		u.loss = n
+	}
+	return n
+}
+
+// recovered ends a recovery that began in the non-validated phase: what had to be
+// sent again is what the path could not take, and goes before the window is reduced
+// (4.4.1). The result is what the reduction starts from, 0: it stays as it is.
+func (u *windowUse) recovered(a *AckSample) uint32 {
+	if u.loss == 0 {
+		return 0
+	}
+	n := u.loss - min(u.loss, a.Repaired)
+	*u = windowUse{usedAt: a.Now, unknown: true}
+	return max(n, 1)
 }
 
 // expire ends the preservation of a window that was not used for five minutes

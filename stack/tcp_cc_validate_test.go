@@ -55,6 +55,71 @@ func TestWindowUse_RFC7661_4_4_1_LossWhileUnused(t *testing.T) {
 	require.Equal(t, uint32(100_000), p.u.base(&p.c, ack(0, 120_000)))
 }
 
+// TestWindowUse_RFC7661_4_4_1_MinusR: of a window that was not used, what recovery
+// had to send again goes before the reduction; of one that was, nothing.
+func TestWindowUse_RFC7661_4_4_1_MinusR(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		beta float64
+	}{{"reno", 0.5}, {"cubic", cubicBeta}} {
+		for _, used := range []bool{false, true} {
+			cfg := noTS()
+			cfg.TCP.Congestion = c.name
+			sc := runScript(t, cfg, sackedFar)
+			p := sc.pcb
+			p.sndWnd, p.sndWndMax = 1<<20, 1<<20
+			p.cc.Cwnd = 100_000
+			if used {
+				p.cc.Cwnd = 10_000
+			}
+			before := p.cc.Cwnd
+			p.ccState().use = windowUse{begun: true, usedAt: sc.now, halfAt: sc.now, roundEnd: p.sndMax.Add(100_000)}
+			// Ten segments in flight, of which three are lost.
+			sc.run(`
+				write 10000
+				+20ms
+				< A 1 ack=1 sack=3001-10001
+				+20ms
+				< A 1 ack=10001
+			`)
+			sc.out = nil
+			require.Zero(t, p.flags&tfRecovery)
+			require.Equal(t, uint64(3), sc.s.stats.TCP.RetransSegs)
+			if used {
+				require.Equal(t, uint32(float64(before)*c.beta), p.cc.Ssthresh)
+				continue
+			}
+			require.Equal(t, uint32(float64(10_000-3_000)*c.beta), p.cc.Cwnd, c.name)
+			require.Equal(t, p.cc.Cwnd, p.cc.Ssthresh)
+			// pipeACK is undefined: the window grows until it is known (4.4.1).
+			u := &p.ccState().use
+			require.True(t, u.unknown)
+			require.Zero(t, u.pipeACK())
+			sc.run("write 1000\n +20ms\n < A 1 ack=11001")
+			sc.out = nil
+			require.Greater(t, p.cc.Cwnd+p.ccState().acked, uint32(float64(7_000)*c.beta)) // acked: of NewReno
+		}
+	}
+}
+
+// TestWindowUse_RFC7661_4_4_1_NeverBelowOneSegment, however much was lost.
+func TestWindowUse_RFC7661_4_4_1_NeverBelowOneSegment(t *testing.T) {
+	c := window(100_000)
+	st := ccState{use: windowUse{begun: true}}
+	a := ack(0, 4*c.MSS)
+	renoEvent(&c, &st, CongestionLoss, a)
+	a.Repaired = 4 * c.MSS
+	renoEvent(&c, &st, CongestionRecovered, a)
+	require.Equal(t, c.MSS, c.Cwnd)
+	require.Equal(t, 2*c.MSS, c.Ssthresh)
+	// Taken back, nothing of it stays (RFC 4015).
+	renoEvent(&c, &st, CongestionLoss, ack(0, 100_000))
+	renoEvent(&c, &st, CongestionSpurious, a)
+	was := c
+	renoEvent(&c, &st, CongestionRecovered, a)
+	require.Equal(t, was, c)
+}
+
 // TestWindowUse_RFC7661_4_4_2_FiveMinutes: a window is kept while it is not
 // used, then half of it goes, down to the initial one.
 func TestWindowUse_RFC7661_4_4_2_FiveMinutes(t *testing.T) {

@@ -6,6 +6,7 @@ type prrState struct {
 	delivered uint32 // bytes that have arrived since recovery began
 	out       uint32 // bytes sent since
 	flight    uint32 // RecoverFS: bytes in flight when it began
+	repaired  uint32 // bytes sent again, each once
 	first     bool   // the first segment has not been sent again yet
 }
 

@@ -42,6 +42,7 @@ func (t *TCP) endRecovery(l *tcpLoss, a *AckSample) {
 	}
 	t.flags &^= tfRecovery
 	t.recovered(l)
+	a.Repaired = l.prr.repaired
 	t.ccEvent(CongestionRecovered, a)
 }
 
@@ -133,6 +134,9 @@ func (l *tcpLoss) resentNow(t *TCP, g *tcpSeg) {
 	g.mark |= segResent
 	l.resent += n
 	l.prr.first = false
+	if g.tx == 2 {
+		l.prr.repaired += n
+	}
 	l.undo.resent(t, n)
 	if t.flags&tfProbe != 0 {
 		t.cold.search.probeResent(g, n)

@@ -149,6 +149,7 @@ func (t *TCP) tlpAck(l *tcpLoss, ack header.Seq, a *AckSample, plainDup, dsack b
 		if !t.ccOwnsRecovery() {
 			t.cc.Cwnd = max(min(t.cc.Cwnd, t.cc.Ssthresh), t.cc.MSS)
 		}
+		a.Repaired = t.cc.MSS
 		t.ccEvent(CongestionRecovered, a)
 	case !plainDup: // still both may be
 		return
