@@ -335,12 +335,14 @@ func checkTCPOptions(t *testing.T, b []byte) {
 	}
 	n += PutSACK(r[n:], o.SACK[:o.NSACK])
 	if o.HasFastOpen {
-		n += copy(r[n:], []byte{TCPOptFastOpen, byte(2 + len(cookie))})
-		again.FastOpenOff = uint8(n)
-		n += copy(r[n:], cookie)
+		off := n + 2
+		if o.FastOpenExp {
+			off += 2
+		}
+		n += PutFastOpen(r[n:], cookie, o.FastOpenExp)
+		o.FastOpenOff = uint8(off)
 	}
 	want := o
-	want.FastOpenOff = again.FastOpenOff
 	for i := int(o.NSACK); i < len(want.SACK); i++ {
 		want.SACK[i] = SACKBlock{} // leftovers of an earlier, longer option
 	}
@@ -354,6 +356,7 @@ func FuzzParseTCPOptions(f *testing.F) {
 	f.Add([]byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2})
 	f.Add([]byte{1, 1, 5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4})
 	f.Add([]byte{34, 6, 1, 2, 3, 4, 1, 1})
+	f.Add([]byte{254, 8, 0xf9, 0x89, 1, 2, 3, 4})
 	f.Add([]byte{3, 3, 15, 0, 7})
 	f.Add([]byte{19, 0})
 	f.Fuzz(func(t *testing.T, b []byte) { checkTCPOptions(t, b[:min(len(b), TCPMaxOptions)]) })

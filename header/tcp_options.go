@@ -13,7 +13,12 @@ const (
 	TCPOptTimestamp     = 8  // RFC 7323 3.2
 	TCPOptUserTimeout   = 28 // RFC 5482 4
 	TCPOptFastOpen      = 34 // RFC 7413 4.1.1
+	TCPOptExperiment    = 254
 )
+
+// TCPExpFastOpen is what an experimental option begins with that means Fast Open
+// (RFC 6994 3, RFC 7413 appendix A).
+const TCPExpFastOpen = 0xf989
 
 // TCPMaxWScale is the largest window scale shift (RFC 7323 2.3).
 const TCPMaxWScale = 14
@@ -34,10 +39,11 @@ type TCPOptions struct {
 	SACKPermitted  bool
 	HasTS          bool
 	HasFastOpen    bool
+	FastOpenExp    bool // it came as an experimental option (RFC 7413 appendix A)
 	HasUserTimeout bool
 	NSACK          uint8 // blocks in SACK
 	FastOpenOff    uint8 // where in the parsed bytes the cookie starts
-	FastOpenLen    uint8 // 4 to 16; 0 = a cookie is asked for
+	FastOpenLen    uint8 // 4 to 16, even; 0 = a cookie is asked for
 	// UserTimeout counts seconds or, with UserTimeoutMinutes, minutes.
 	UserTimeout  uint16
 	TSVal, TSEcr uint32
@@ -148,14 +154,25 @@ func (o *TCPOptions) set(kind byte, v []byte, off int) bool {
 	case TCPOptSACK:
 		return o.setSACK(v)
 	case TCPOptFastOpen:
-		// RFC 7413 4.1.1: empty, or 4 to 16 bytes and even.
-		if n := len(v); n != 0 && (n < 4 || n > 16 || n&1 != 0) {
-			return false
+		o.setFastOpen(v, off, false)
+	case TCPOptExperiment:
+		if len(v) >= 2 && binary.BigEndian.Uint16(v) == TCPExpFastOpen {
+			o.setFastOpen(v[2:], off+2, true)
 		}
-		o.HasFastOpen = true
-		o.FastOpenOff, o.FastOpenLen = uint8(off), uint8(len(v))
 	}
 	return true
+}
+
+// setFastOpen takes a Fast Open option, whose cookie starts at offset off. One
+// whose cookie is neither empty nor of 4 to 16 bytes and even is ignored (RFC 7413
+// 4.1.1).
+func (o *TCPOptions) setFastOpen(cookie []byte, off int, exp bool) {
+	n := len(cookie)
+	if n != 0 && (n < TCPFastOpenLeast || n > TCPFastOpenMost || n&1 != 0) {
+		return
+	}
+	o.HasFastOpen, o.FastOpenExp = true, exp
+	o.FastOpenOff, o.FastOpenLen = uint8(off), uint8(n)
 }
 
 // setSACK takes the blocks of a SACK option (RFC 2018 3).
@@ -184,6 +201,50 @@ func ParseTimestampFast(b []byte) (tsval, tsecr uint32, ok bool) {
 		return 0, 0, false
 	}
 	return binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), true
+}
+
+// Bounds of a Fast Open cookie's length (RFC 7413 4.1.1).
+const (
+	TCPFastOpenLeast = 4
+	TCPFastOpenMost  = 16
+)
+
+// FastOpenLen is what PutFastOpen writes for a cookie of n bytes.
+func FastOpenLen(n int, exp bool) int {
+	if exp {
+		n += 2
+	}
+	return (n + 2 + 3) &^ 3
+}
+
+// PutFastOpen writes a Fast Open option (RFC 7413 4.1.1), or with exp the
+// experimental one (appendix A), and NOPs behind it to b, which has room for it, and
+// returns the bytes written: FastOpenLen. No cookie asks for one; else it is of 4 to
+// 16 bytes and even.
+func PutFastOpen(b, cookie []byte, exp bool) int {
+	n := 2
+	if exp {
+		b[0] = TCPOptExperiment
+		binary.BigEndian.PutUint16(b[2:], TCPExpFastOpen)
+		n = 4
+	} else {
+		b[0] = TCPOptFastOpen
+	}
+	n += copy(b[n:n+len(cookie)], cookie)
+	b[1] = byte(n)
+	for ; n&3 != 0; n++ {
+		b[n] = TCPOptNOP
+	}
+	return n
+}
+
+// PutSACKTimestamp writes a SACK permitted option and a timestamp as Linux does,
+// the one in the place of the other's padding, to b, which has room for it, and
+// returns the bytes written: 12.
+func PutSACKTimestamp(b []byte, tsval, tsecr uint32) int {
+	n := PutTimestamp(b, tsval, tsecr)
+	b[0], b[1] = TCPOptSACKPermitted, 2
+	return n
 }
 
 // Bytes that the encoders below write. All are multiples of 4, padded with NOP

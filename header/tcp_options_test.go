@@ -122,10 +122,6 @@ func TestRFC9293_3_1_MUST7_IllegalLengths(t *testing.T) {
 		"SACK of none":     {5, 2, 0, 0},
 		"SACK of a half":   {5, 6, 0, 0, 0, 0},
 		"SACK of five":     append([]byte{5, 42}, make([]byte, 40)...),
-		"fast open 3":      {34, 3, 1, 0},
-		"fast open 4":      {34, 4, 1, 2},
-		"fast open 20":     append([]byte{34, 20}, make([]byte, 18)...),
-		"fast open 7":      {34, 7, 1, 2, 3, 4, 5, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var o TCPOptions
@@ -144,6 +140,64 @@ func TestRFC7413_4_1_1_FastOpenCookie(t *testing.T) {
 		require.True(t, o.HasFastOpen)
 		require.Equal(t, b[3:], b[o.FastOpenOff:o.FastOpenOff+o.FastOpenLen])
 	}
+}
+
+// TestRFC7413_4_1_1_IllegalCookieLengths: such an option is ignored, the segment is
+// not.
+func TestRFC7413_4_1_1_IllegalCookieLengths(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"1":    {34, 3, 1},
+		"2":    {34, 4, 1, 2},
+		"5":    {34, 7, 1, 2, 3, 4, 5},
+		"17":   append([]byte{34, 19}, make([]byte, 17)...),
+		"18":   append([]byte{34, 20}, make([]byte, 18)...),
+		"exp2": {254, 6, 0xf9, 0x89, 1, 2},
+		"exp5": {254, 9, 0xf9, 0x89, 1, 2, 3, 4, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := parseOptions(t, append(b, 2, 4, 2, 0x18))
+			require.Equal(t, TCPOptions{MSS: 536, WScale: -1}, o)
+		})
+	}
+}
+
+// TestRFC7413_A_ExperimentalOption: kind 254 with Fast Open's identifier means the
+// same; with another it means nothing to us (RFC 6994 3).
+func TestRFC7413_A_ExperimentalOption(t *testing.T) {
+	o := parseOptions(t, []byte{254, 4, 0xf9, 0x89})
+	require.True(t, o.HasFastOpen && o.FastOpenExp)
+	require.Zero(t, o.FastOpenLen)
+	b := []byte{1, 254, 8, 0xf9, 0x89, 1, 2, 3, 4}
+	o = parseOptions(t, b)
+	require.True(t, o.HasFastOpen && o.FastOpenExp)
+	require.Equal(t, []byte{1, 2, 3, 4}, b[o.FastOpenOff:o.FastOpenOff+o.FastOpenLen])
+	for _, b := range [][]byte{{254, 8, 0xf9, 0x88, 1, 2, 3, 4}, {253, 8, 0xf9, 0x89, 1, 2, 3, 4}, {254, 2}, {254, 3, 0xf9}} {
+		require.False(t, func() bool { o := parseOptions(t, b); return o.HasFastOpen }(), "%x", b)
+	}
+}
+
+// TestRFC7413_4_1_1_PutFastOpen writes options of every length that there is.
+func TestRFC7413_4_1_1_PutFastOpen(t *testing.T) {
+	for _, exp := range []bool{false, true} {
+		for n := 0; n <= TCPFastOpenMost; n += 2 {
+			if n == 2 {
+				continue
+			}
+			b := make([]byte, TCPMaxOptions)
+			cookie := randomBytes(n, 7)
+			k := PutFastOpen(b, cookie, exp)
+			require.Equal(t, FastOpenLen(n, exp), k)
+			require.Zero(t, k&3)
+			o := parseOptions(t, b[:k])
+			require.True(t, o.HasFastOpen)
+			require.Equal(t, exp, o.FastOpenExp)
+			require.Equal(t, cookie, b[o.FastOpenOff:o.FastOpenOff+o.FastOpenLen])
+			require.Zero(t, b[k])
+		}
+	}
+	b := make([]byte, 12)
+	require.Equal(t, 12, PutSACKTimestamp(b, 1, 2))
+	require.Equal(t, TCPOptions{WScale: -1, SACKPermitted: true, HasTS: true, TSVal: 1, TSEcr: 2}, parseOptions(t, b))
 }
 
 // TestSYNOptionsTogether parses what a SYN usually has, in our order and in
