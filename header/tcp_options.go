@@ -17,7 +17,7 @@ const (
 )
 
 // TCPExpFastOpen is what an experimental option begins with that means Fast Open
-// (RFC 6994 3, RFC 7413 appendix A).
+// (RFC 6994 3, RFC 7413 9).
 const TCPExpFastOpen = 0xf989
 
 // TCPMaxWScale is the largest window scale shift (RFC 7323 2.3).
@@ -39,7 +39,7 @@ type TCPOptions struct {
 	SACKPermitted  bool
 	HasTS          bool
 	HasFastOpen    bool
-	FastOpenExp    bool // it came as an experimental option (RFC 7413 appendix A)
+	FastOpenExp    bool // it came as an experimental option (RFC 7413 9)
 	HasUserTimeout bool
 	NSACK          uint8 // blocks in SACK
 	FastOpenOff    uint8 // where in the parsed bytes the cookie starts
@@ -218,7 +218,7 @@ func FastOpenLen(n int, exp bool) int {
 }
 
 // PutFastOpen writes a Fast Open option (RFC 7413 4.1.1), or with exp the
-// experimental one (appendix A), and NOPs behind it to b, which has room for it, and
+// experimental one (9), and NOPs behind it to b, which has room for it, and
 // returns the bytes written: FastOpenLen. No cookie asks for one; else it is of 4 to
 // 16 bytes and even.
 func PutFastOpen(b, cookie []byte, exp bool) int {

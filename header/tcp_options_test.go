@@ -161,9 +161,9 @@ func TestRFC7413_4_1_1_IllegalCookieLengths(t *testing.T) {
 	}
 }
 
-// TestRFC7413_A_ExperimentalOption: kind 254 with Fast Open's identifier means the
+// TestRFC7413_9_ExperimentalOption: kind 254 with Fast Open's identifier means the
 // same; with another it means nothing to us (RFC 6994 3).
-func TestRFC7413_A_ExperimentalOption(t *testing.T) {
+func TestRFC7413_9_ExperimentalOption(t *testing.T) {
 	o := parseOptions(t, []byte{254, 4, 0xf9, 0x89})
 	require.True(t, o.HasFastOpen && o.FastOpenExp)
 	require.Zero(t, o.FastOpenLen)

@@ -171,6 +171,8 @@ type TCPConfig struct {
 	// SynCookies says when SYNs are answered by cookies (RFC 4987 3.6). Default
 	// CookiesOnOverflow.
 	SynCookies SynCookies
+	// FastOpen sets up TCP Fast Open (RFC 7413). Default: off.
+	FastOpen FastOpenConfig
 	// SynQueue bounds the half-open connections of all listeners together, each
 	// of which has a PCB and a small buffer. Default 65536.
 	SynQueue int
@@ -263,6 +265,7 @@ func (c *Config) setDefaults() {
 	def(&t.DestCache, 1024)
 	def(&t.PathMTUAge, 10*time.Minute)
 	t.setProbeDefaults()
+	t.FastOpen.setDefaults()
 	if c.Pool != nil {
 		def(&t.TuneMem, c.Pool.Cap(pbuf.ClassStandard)/4*1448)
 		def(&t.OutOfOrderMem, max(c.Pool.Cap(pbuf.ClassStandard)/2, 16)*oooUnit)
@@ -334,6 +337,8 @@ func (c *Config) Validate() error {
 		return bad("TCP.UserTimeout %v", t.UserTimeout)
 	case t.SynQueue < 1 || t.OutOfOrderMem < 0 || t.SynCookies > CookiesAlways || t.Ports > PortsRandom || t.ISN > ISNRandom:
 		return bad("TCP: want SynQueue ≥ 1, OutOfOrderMem ≥ 0, known policies")
+	case !t.FastOpen.valid():
+		return bad("TCP.FastOpen: want Pending ≤ 2^20, 1 ≤ Servers ≤ 2^20, BlackHole ≥ 0, at most 2 keys")
 	case t.MaxConns < 1 || t.MaxConns > 1<<28:
 		return bad("TCP.MaxConns %d outside 1 … 2^28", t.MaxConns)
 	}

@@ -121,6 +121,20 @@ type TCPStats struct {
 	RecvBufGrown         uint64 // by autotuning
 	SendBufGrown         uint64
 	UserTimeouts         uint64 // connections given up (RFC 5482)
+
+	// Fast Open (RFC 7413), the client.
+	FastOpenActive      uint64 // SYNs all of whose data was acknowledged
+	FastOpenActiveFail  uint64 // and not, so that it was sent again
+	FastOpenCookiesRecv uint64
+	FastOpenPaused      uint64 // attempts left out after failures
+	FastOpenBlackHoles  uint64 // that had all attempts left out for a while
+	// The server.
+	FastOpenPassive     uint64 // connections that the user had with the SYN
+	FastOpenPassiveFail uint64 // cookies that were not good
+	FastOpenOldKey      uint64 // that were, by the key before
+	FastOpenCookieReqs  uint64
+	FastOpenOverflows   uint64 // SYNs beyond FastOpen.Pending
+	FastOpenResets      uint64 // before the handshake was through
 }
 
 // Add adds o's counters to s, for totals over shards. Gauges add up too.

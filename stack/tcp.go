@@ -96,6 +96,7 @@ const (
 	tfReoTimer                        // rtxAt is RACK's reordering timer
 	tfSackOut                         // cold.sack: there may be blocks to tell the peer
 	tfProbe                           // cold.search: the path MTU is searched for
+	tfFast                            // cold.fast: our SYN is not acknowledged, and has to do with Fast Open
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
@@ -209,6 +210,8 @@ type tcpCold struct {
 	claim     mtuClaim
 	// challengeAt is when the next segment that may be forged is answered.
 	challengeAt int64
+	fast        *tcpFast // with tfFast, or of a PCB that SetFastOpen was called for
+	fastInfo    fastInfo
 	// RACK's reordering window is 1 + reoMult quarters of the least round trip, for
 	// reoPersist more recoveries.
 	reoMult, reoPersist uint8

@@ -34,7 +34,9 @@ func (t *TCP) checkSynchronized(in *inSegment) bool {
 		switch {
 		case rst:
 		case in.flags&header.TCPSyn != 0: // RFC 5961 4.2: whatever its number
-			t.challengeAck()
+			if !t.fastRepeated(in) {
+				t.challengeAck()
+			}
 		case in.seqLen() == 0:
 			t.challengeAck() // limited, so that two confused ends make no storm
 		default:
@@ -121,6 +123,9 @@ func (t *TCP) inReset(in *inSegment) {
 		err = ErrRefused
 	case StateClosing, StateLastAck, StateTimeWait:
 		err = ErrClosed
+	}
+	if t.early() {
+		err = t.fastReset(err)
 	}
 	t.abandon(err, false)
 }

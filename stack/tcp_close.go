@@ -20,7 +20,7 @@ func (t *TCP) Close() error {
 		t.closeListener()
 		return nil
 	}
-	if t.state == StateEstablished || t.state == StateCloseWait {
+	if t.state == StateEstablished || t.state == StateCloseWait || t.early() {
 		if t.refused != nil || t.rcvWnd < t.fullWindow() {
 			t.detach()
 			t.abandon(nil, true)
@@ -177,7 +177,7 @@ func (t *TCP) closeListener() {
 	s := t.s
 	for id := range s.tcp.used {
 		c := s.pcb(id)
-		if c.listener != t {
+		if c.fastOrphan(t) || c.listener != t {
 			continue
 		}
 		if c.state == StateSynRcvd {

@@ -261,7 +261,12 @@ func (t *TCP) inputSlow(in *inSegment, opts []byte) {
 	}
 	in.parsed = true
 	tcpStates[t.state](t, in)
-	if t.flags&tfHeld != 0 && t.ooseq.Empty() && t.refused == nil {
-		t.flags &^= tfHeld
+	if t.flags&(tfHeld|tfFast) != 0 {
+		if t.ooseq.Empty() && t.refused == nil {
+			t.flags &^= tfHeld
+		}
+		if t.flags&tfFast != 0 && t.sndUna != t.iss {
+			t.fastOver()
+		}
 	}
 }

@@ -48,6 +48,10 @@ type TCPInfo struct {
 	SndBuf, RcvBuf  uint32
 	UserTimeout     time.Duration // 0: none
 	LastDataSentAgo time.Duration // since the segment in front was sent; 0: nothing in flight
+	// SynData: data of our SYN was acknowledged, or data of the peer's taken
+	// (TCPI_OPT_SYN_DATA); FastOpenFail: why not.
+	SynData      bool
+	FastOpenFail FastOpenFail
 }
 
 // CAState is where loss recovery is, in Linux's terms (tcpi_ca_state).
@@ -115,6 +119,7 @@ func (t *TCP) moreInfo(i *TCPInfo) {
 	if t.flags&tfKeepAlive != 0 {
 		i.Probes = c.keepSent
 	}
+	i.SynData, i.FastOpenFail = c.fastInfo&fastSynData != 0, FastOpenFail(c.fastInfo&fastFailMask)
 	if t.flags&tfLoss != 0 {
 		i.Sacked, i.Lost, i.Retrans = c.loss.sacked, c.loss.lost, c.loss.resent
 	}

@@ -58,6 +58,7 @@ func (t *TCP) Listen(backlog int) error {
 		t.linkPort()
 	}
 	t.cold.backlog = backlog
+	t.fastListener()
 	t.setState(StateListen)
 	return nil
 }
@@ -78,11 +79,21 @@ func (t *TCP) BacklogDelayed(listener *TCP) {
 	if t.listener == nil && listener != nil && listener.state == StateListen {
 		t.listener = listener
 		listener.cold.pending++
+	} else if t.early() {
+		t.cold.fast.held = true
 	}
 }
 
 // BacklogAccepted ends what BacklogDelayed began.
-func (t *TCP) BacklogAccepted() { t.leaveBacklog() }
+func (t *TCP) BacklogAccepted() {
+	if t.early() {
+		t.cold.fast.held = false
+		if t.state == StateSynRcvd { // it counts until its handshake is through
+			return
+		}
+	}
+	t.leaveBacklog()
+}
 
 func (t *TCP) leaveBacklog() {
 	if l := t.listener; l != nil {
@@ -112,6 +123,14 @@ func (s *Stack) freePort(local header.Addr, f family) uint16 {
 // ErrVal for an address that can't be a peer, ErrRoute, ErrUse if exactly this
 // connection exists, ErrNoPort, ErrMem, ErrIsConn.
 func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
+	if err := t.open(to, fn); err != nil {
+		return err
+	}
+	return t.Output()
+}
+
+// open is Connect up to where the SYN is queued.
+func (t *TCP) open(to netip.AddrPort, fn ConnectedFunc) error {
 	if t.state != StateClosed || t.s == nil {
 		return ErrIsConn
 	}
@@ -159,7 +178,7 @@ func (t *TCP) Connect(to netip.AddrPort, fn ConnectedFunc) error {
 	t.setState(StateSynSent)
 	t.link()
 	s.stats.TCP.ActiveOpens++
-	return t.Output()
+	return nil
 }
 
 // initConnection sets what both ways of opening need. The initial sequence

@@ -134,7 +134,7 @@ func (t *TCP) sentNew(p *pbuf.Pbuf, g *tcpSeg) {
 // data is in flight (RFC 9293 3.7.4, tcp_do_output_nagle).
 func (t *TCP) nagleHolds(p *pbuf.Pbuf, g *tcpSeg) bool {
 	return t.flags&tfNoDelay == 0 && t.sndNxt != t.sndUna && g.n < uint32(t.mss) && g.n != 0 &&
-		g.tx == 0 && g.flags&header.TCPFin == 0 && p.QNext() == nil && t.flags&tfRecovery == 0
+		g.tx == 0 && g.flags&header.TCPFin == 0 && p.QNext() == nil && t.flags&tfRecovery == 0 && !t.fastNagle()
 }
 
 // stripHeaders takes the headers of an earlier transmission off a segment, and
@@ -343,7 +343,7 @@ func (t *TCP) offers(f tcpFlags, off bool) bool {
 
 // putOptions writes our own options (RFC 9293 3.2, RFC 7323).
 func (t *TCP) putOptions(b []byte, syn bool) {
-	cfg := &t.s.cfg.TCP
+	cfg, all := &t.s.cfg.TCP, b
 	if syn {
 		n := header.PutMSS(b, uint16(t.maxMSS()))
 		n += t.putSynExtra(b[n:])
@@ -357,6 +357,8 @@ func (t *TCP) putOptions(b []byte, syn bool) {
 	}
 	if len(b) >= header.TCPTimestampLen {
 		header.PutTimestamp(b, t.s.tsNow+t.tsOffset, t.tsRecent)
+	} else if len(b) != 0 { // see packedLen
+		header.PutSACKTimestamp(all[len(all)-header.TCPTimestampLen:], t.s.tsNow+t.tsOffset, t.tsRecent)
 	}
 }
 

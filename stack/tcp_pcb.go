@@ -49,6 +49,7 @@ type tcpState struct {
 	cookiesUntil int64 // until when an ACK may bring a cookie
 	reopen       reopen
 	reuse        *TCP // in TIME-WAIT, whose port choosePort gave away
+	fast         fastState
 }
 
 func (s *Stack) tcpInit() {
@@ -74,6 +75,7 @@ func (s *Stack) tcpInit() {
 		ts.ackEvery = 1
 	}
 	ts.cookies.label = labelCookie
+	s.fastInit()
 	if s.cfg.TCP.SendBufMax > s.cfg.TCP.SendBuf {
 		ts.tuneBelow = uint32(s.cfg.TCP.SendBuf / 4)
 	}
@@ -178,6 +180,7 @@ func (t *TCP) free() {
 	if c := t.cold; c != nil {
 		ts.knobs.put(c.knobs)
 		ts.putTune(c.tune)
+		t.fastFree()
 		ext := c.ext
 		clear(ext)
 		*c = tcpCold{ext: ext[:0]}

@@ -59,7 +59,7 @@ func (t *TCP) packetTooBig(mtu, size int, seq header.Seq) {
 		least = header.IPv6MinMTU
 	}
 	mtu = max(mtu, least)
-	if t.pathMSS(mtu) >= int(t.mss) || t.state < StateEstablished {
+	if t.pathMSS(mtu) >= int(t.mss) || t.fastTooBig(mtu) || t.state < StateEstablished {
 		return
 	}
 	// RFC 5927 7.2: at first the size of the path has to be found at once. Later,

@@ -154,8 +154,12 @@ func (t *TCP) inSynSent(in *inSegment) {
 	}
 	t.setState(StateEstablished)
 	t.ccOpened()
-	t.ackAdvance(in.ack, in.opts.TSEcr)
-	t.sndWl2 = in.ack
+	if t.flags&tfFast != 0 {
+		t.fastAcked(in)
+	} else {
+		t.ackAdvance(in.ack, in.opts.TSEcr)
+		t.sndWl2 = in.ack
+	}
 	if !t.callOpened() {
 		return
 	}
@@ -200,8 +204,12 @@ func (t *TCP) inSynRcvd(in *inSegment) {
 	if !t.checkSynchronized(in) {
 		return
 	}
-	if t.listener != nil && t.opened == nil { // nobody to accept it
-		t.abandon(ErrAborted, true)
+	if t.listener != nil && t.opened == nil { // nobody to accept it, or it is the user's already
+		if t.early() {
+			t.fastOpened(in)
+		} else {
+			t.abandon(ErrAborted, true)
+		}
 		return
 	}
 	t.setState(StateEstablished)

@@ -16,7 +16,7 @@ func (t *TCP) synExtraLen() int {
 	if t.advertisesUserTimeout() {
 		n += header.TCPUserTimeoutLen
 	}
-	return n
+	return n + t.fastOptionLen() - t.packedLen()
 }
 
 // putSynExtra writes them to b and returns their length.
@@ -28,5 +28,5 @@ func (t *TCP) putSynExtra(b []byte) int {
 	if t.advertisesUserTimeout() {
 		n += t.putUserTimeout(b)
 	}
-	return n
+	return n + t.putFastOpen(b[n:])
 }

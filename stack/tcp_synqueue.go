@@ -11,6 +11,7 @@ import (
 // dropped:
 //
 //	SYN ─ listenSyn ─┬ acceptSyn ──────────────── PCB in SYN-RECEIVED
+//	                 ├ fastListen                 likewise, with data (tcp_fastopen.go)
 //	                 └ full: sendCookie           nothing
 //	ACK ─ listenAck ─┬ cookie is good: openCookie PCB, ESTABLISHED at once
 //	                 └ RST
@@ -42,6 +43,9 @@ func (t *TCP) listenSyn(in *inSegment) {
 		if policy == CookiesNever || cold.pending-cold.halfOpen >= cold.backlog || !t.sendCookie(in) {
 			in.reject(s, DropTCPBacklog)
 		}
+		return
+	}
+	if cold.fast != nil && t.fastListen(in) {
 		return
 	}
 	c := s.NewTCP()

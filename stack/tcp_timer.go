@@ -132,6 +132,7 @@ func (t *TCP) rtxTimeout() {
 // first segment again, and begin anew from there in slow start.
 func (t *TCP) retransmitTimeout() {
 	if int(t.nrtx) >= t.retryLimit() && t.userTimeout() == 0 {
+		t.fastBlackHole()
 		err := ErrTimeout
 		if t.flags&tfSoftError != 0 { // RFC 1122 4.2.3.9
 			err = ErrUnreachable
@@ -155,6 +156,7 @@ func (t *TCP) retransmitTimeout() {
 	}
 	if t.nrtx%blackHoleRounds == 0 {
 		t.blackHole()
+		t.fastBlackHole()
 	}
 	a := t.ackSample()
 	a.FlightBefore = t.inFlight()

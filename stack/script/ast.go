@@ -180,7 +180,7 @@ const (
 	optAccECN0    = 172
 	optAccECN1    = 174
 	optExp        = 254
-	fastOpenMagic = 0xf989 // RFC 7413 appendix A
+	fastOpenMagic = 0xf989 // RFC 7413 9
 )
 
 // TCPOption is one option of a segment.
@@ -190,6 +190,7 @@ type TCPOption struct {
 	Ecr    uint32
 	Blocks [][2]uint32
 	Data   []byte // cookie, or the bytes of an option that is not known
+	good   bool   // the cookie is the one that is good
 }
 
 // Flag letters in the order in which they are written.

@@ -164,6 +164,9 @@ func writeAttempt(r *runner, c *Call, data payload, flagsArg int) (attempt, erro
 	if bad := flags &^ (msgDontWait | msgNoSignal | msgMore | msgFastOpen); bad != 0 {
 		return nil, unsupported(c.Line, "flags %#x of %s", bad, c.Name)
 	}
+	if s.fastOpens(flags) {
+		return fastOpenAttempt(s, netip.AddrPortFrom(r.cfg.remote, r.cfg.connectPort), data, flags), nil
+	}
 	wait := !s.nonblock() && flags&msgDontWait == 0
 	var b []byte
 	sent := int64(0)
@@ -205,14 +208,17 @@ func callSendto(r *runner, c *Call) (attempt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e := c.arg(4); flags&msgFastOpen != 0 && e.kind == exprWord && e.Str == "AF_UNSPEC" {
+		return func() outcome { return fail(errOPNOTSUPP) }, nil
+	}
 	to, err := r.address(c.arg(4), netip.AddrPortFrom(r.cfg.remote, r.cfg.connectPort))
 	if err != nil {
 		return nil, err
 	}
 	data := spelled(c.arg(1), n)
 	switch {
-	case s.udp == nil && flags&msgFastOpen != 0:
-		return fastOpenAttempt(r, c, s, to, data)
+	case s.fastOpens(flags):
+		return fastOpenAttempt(s, to, data, flags), nil
 	case s.udp == nil:
 		return writeAttempt(r, c, data, 3)
 	}

@@ -184,6 +184,7 @@ func callListen(r *runner, c *Call) (attempt, error) {
 			return fail(errnoOf(err))
 		}
 		s.listen = true
+		s.applyFastOpen()
 		s.conn.state = connListening
 		return ok(0)
 	}, nil
@@ -241,6 +242,9 @@ func callConnect(r *runner, c *Call) (attempt, error) {
 	}
 	waiting := false
 	return func() outcome {
+		if s.later.IsValid() {
+			return fail(errISCONN)
+		}
 		switch {
 		case s.udp != nil:
 			if err := s.udp.Connect(to); err != nil {
@@ -252,6 +256,9 @@ func callConnect(r *runner, c *Call) (attempt, error) {
 			return s.connecting(waiting)
 		case s.tcp == nil || s.listen:
 			return fail(errISCONN)
+		}
+		if got, done := s.connectLater(to); done {
+			return got
 		}
 		if e := s.connect(to); e != errNone {
 			return fail(e)
@@ -266,11 +273,20 @@ func callConnect(r *runner, c *Call) (attempt, error) {
 
 // connect begins to open a connection.
 func (s *sock) connect(to netip.AddrPort) errno {
+	if s.opts[optKey{solTCP, tcpFastOpenConnect}] != 0 {
+		_, e := s.fastOpen(to, nil)
+		return e
+	}
+	return s.open(to, func(done stack.ConnectedFunc) error { return s.tcp.Connect(to, done) })
+}
+
+// open has fn begin to open a connection.
+func (s *sock) open(to netip.AddrPort, fn func(stack.ConnectedFunc) error) errno {
 	r := s.r
 	r.cur = s.conn
 	s.conn.remote, s.conn.state = to, connConnecting
 	s.opened = true
-	err := s.tcp.Connect(to, func(_ any, _ *stack.TCP, err error) error {
+	err := fn(func(_ any, _ *stack.TCP, err error) error {
 		s.connected = err == nil
 		return nil
 	})

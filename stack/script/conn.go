@@ -38,6 +38,7 @@ type conn struct {
 	tsScript0 uint32 // the first pair
 	tsLive0   uint32
 	cookies   map[string]string // Fast Open cookies: script's → live
+	exact     bool              // cookies are as the script says, as their key is
 	flows     map[int]int       // flow labels: script's → live
 	stream    *stream           // what the user wrote
 }
@@ -153,7 +154,7 @@ func (c *conn) learn(want, live *Packet) {
 		}
 	}
 	const synAck = flagSYN | flagACK
-	if want.Flags&synAck != synAck {
+	if want.Flags&synAck != synAck || c.exact {
 		return
 	}
 	for _, kind := range []uint8{optFastOpen, optExp} {

@@ -65,6 +65,9 @@ func TestScriptDocs(t *testing.T) {
 	for k := range sysctls {
 		linux[k] = true
 	}
+	for k := range liveSysctls {
+		linux[k] = true
+	}
 	for _, list := range []struct{ mark, want string }{
 		{"in Linux's units (segments, microseconds):\n\n", names(infoFields, "")},
 		{"Linux's sysctls:\n\n", names(linux, "")},

@@ -46,6 +46,8 @@ var infoFields = map[string]func(i *stack.TCPInfo) int64{
 	"tcpi_rcv_wscale":    func(i *stack.TCPInfo) int64 { return int64(max(i.WScaleRcv, 0)) },
 	"tcpi_options":       infoOptions,
 
+	"tcpi_fastopen_client_fail": func(i *stack.TCPInfo) int64 { return int64(i.FastOpenFail) },
+
 	"tcpi_ca_state":        func(i *stack.TCPInfo) int64 { return int64(i.CAState) },
 	"tcpi_retransmits":     func(i *stack.TCPInfo) int64 { return int64(i.Retransmits) },
 	"tcpi_probes":          func(i *stack.TCPInfo) int64 { return int64(i.Probes) },
@@ -73,6 +75,9 @@ func infoOptions(i *stack.TCPInfo) (v int64) {
 	if i.SACK {
 		v |= symbols["TCPI_OPT_SACK"]
 	}
+	if i.SynData {
+		v |= symbols["TCPI_OPT_SYN_DATA"]
+	}
 	if i.ECN {
 		v |= symbols["TCPI_OPT_ECN"]
 	}
@@ -89,6 +94,9 @@ func (r *runner) info() *stack.TCPInfo {
 	if s := c.sock; s != nil && s.tcp != nil {
 		*i = s.tcp.Info()
 		return i
+	} else if s != nil && s.last.State != stack.StateClosed { // it is gone; this is how it was
+		*i = s.last
+		i.State = stack.StateClosed
 	}
 	r.w.stack.EachTCP(func(t *stack.TCP) {
 		if t.LocalAddr() == c.local && t.RemoteAddr() == c.remote {
@@ -96,6 +104,15 @@ func (r *runner) info() *stack.TCPInfo {
 		}
 	})
 	return i
+}
+
+// noteInfo keeps what there is to know of connections that the next packet may end.
+func (r *runner) noteInfo() {
+	for _, c := range r.conns {
+		if s := c.sock; s != nil && s.tcp != nil && s.conn == c {
+			s.last = s.tcp.Info()
+		}
+	}
 }
 
 // counter is stat("TCP.RetransSegs"), a counter of the stack by the names in

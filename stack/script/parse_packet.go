@@ -284,7 +284,9 @@ func (p *parser) tcpOption() (o TCPOption, err error) {
 		if t.text == "FOEXP" {
 			o.Kind = optExp
 		}
-		o.Data, err = p.hexBlob()
+		if o.good = p.accept(cookieWord); !o.good {
+			o.Data, err = p.hexBlob()
+		}
 	case "md5":
 		return o, unsupported(t.line, "TCP MD5 signatures (RFC 2385)")
 	case "ECN":

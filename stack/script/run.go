@@ -65,14 +65,16 @@ type runner struct {
 	pending *pendingCall
 	wake    int64 // when it gives up, if it does
 	vars    map[string]value
-	badWire string // what was wrong with a frame of the stack
+	badWire string            // what was wrong with a frame of the stack
+	tfo     int64             // net.ipv4.tcp_fastopen
+	cookies map[string]string // Fast Open cookies: script's → live
 }
 
 // Run runs the script. An error is of type *Error; it matches ErrMismatch if the
 // stack did not do what the script says, ErrUnsupported if the script wants
 // what is not there. The result is of use in any case.
 func (s *Script) Run(opt Options) (*Result, error) {
-	r := &runner{s: s, opt: opt, fds: map[int64]*sock{}, nextRem: 40000, vars: map[string]value{},
+	r := &runner{s: s, opt: opt, fds: map[int64]*sock{}, nextRem: 40000, vars: map[string]value{}, tfo: tfoClient, cookies: map[string]string{},
 		now: startTime, scriptStart: startTime, lastTime: startTime}
 	err := r.run()
 	if r.w != nil {
@@ -276,6 +278,9 @@ func (r *runner) expect(e *Event, when When) error {
 // compare judges a packet.
 func (r *runner) compare(e *Event, when When, c *conn, f *frame) error {
 	k := e.Packet
+	if err := r.spellCookie(k, c); err != nil {
+		return err
+	}
 	if k.Proto == protoTCP && f.pkt.Proto == protoTCP {
 		c.learn(k, f.pkt)
 	}

@@ -104,7 +104,7 @@ func TestScriptSettings(t *testing.T) {
 	}
 	for _, c := range []struct{ cmd, want string }{
 		{"sysctl -q net.ipv4.tcp_nonsense=1", "tcp_nonsense has no equal here"},
-		{"ip tcp_metrics flush all > /dev/null 2>&1", "has no meaning here"},
+		{"tc qdisc add dev tun0 root pfifo > /dev/null 2>&1", "has no meaning here"},
 		{"sysctl net.ipv4.tcp_sack", "is read, not set"},
 	} {
 		res, err := runText(t, "`"+c.cmd+"`\n0 close(9) = -1 EBADF (x)", Options{})

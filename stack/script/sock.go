@@ -36,8 +36,11 @@ type sock struct {
 	stream    *stream
 	corked    []byte
 	dgrams    []dgram
-	sndLimit  int    // SO_SNDBUF; 0: the stack's
-	optText   string // the value of an option that is a string
+	sndLimit  int            // SO_SNDBUF; 0: the stack's
+	optText   string         // the value of an option that is a string
+	later     netip.AddrPort // what a connect() that was put off names
+	tfoKeys   []stack.FastOpenKey
+	last      stack.TCPInfo // before the packet that came last
 }
 
 // dgram is a datagram that was received.
@@ -124,7 +127,7 @@ func (s *sock) readable() bool {
 
 func (s *sock) writable() bool {
 	switch {
-	case s.udp != nil, s.err != errNone, s.wrShut:
+	case s.udp != nil, s.err != errNone, s.wrShut, s.later.IsValid():
 		return true
 	case s.tcp == nil:
 		return s.opened
@@ -163,7 +166,7 @@ func (s *sock) read(n int, flags int64) (int64, errno, bool) {
 		return s.readDgram(n, flags)
 	}
 	switch {
-	case s.listen || !s.opened && !s.connected:
+	case s.listen || !s.opened && !s.connected && !s.later.IsValid():
 		return -1, errNOTCONN, true
 	case len(s.rx) > 0 && (flags&msgWaitAll == 0 || len(s.rx) >= n || s.eof):
 		n = min(n, len(s.rx))

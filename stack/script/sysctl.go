@@ -222,6 +222,12 @@ func (r *runner) shell(line int, w []string) error {
 	case base == "echo" && len(w) >= 3 && strings.HasPrefix(w[len(w)-1], ">/"):
 		return r.sysctl(line, w[len(w)-1][1:], strings.Join(w[1:len(w)-1], " "))
 	}
+	if strings.Join(w[:min(len(w), 3)], " ") == "ip tcp_metrics flush" {
+		if r.w != nil {
+			r.w.stack.FlushFastOpen()
+		}
+		return nil
+	}
 	r.warn(line, "command %q has no meaning here", strings.Join(w, " "))
 	return nil
 }
@@ -248,6 +254,12 @@ func (r *runner) assignments(line int, args []string) error {
 func (r *runner) sysctl(line int, name, value string) error {
 	name = strings.ReplaceAll(strings.TrimPrefix(name, "/proc/sys/"), "/", ".")
 	short := name[strings.LastIndexByte(name, '.')+1:]
+	if live := liveSysctls[short]; live != nil {
+		if err := live(r, value); err != nil {
+			return syntax(line, "sysctl %s=%s: %v", name, value, err)
+		}
+		return nil
+	}
 	set, known := sysctls[short]
 	if strings.HasPrefix(name, "shardstack.") {
 		set, known = knobs[short]
@@ -305,7 +317,7 @@ func (r *runner) packetdrillDefaults(line int) error {
 	for _, a := range []string{
 		"tcp_rmem=4096 540000 15728640", "tcp_wmem=4096 262144 4194304", "tcp_timestamps=1", "tcp_syn_retries=5",
 		"tcp_synack_retries=5", "tcp_sack=1", "tcp_congestion_control=cubic", "tcp_slow_start_after_idle=0", "tcp_ecn=0",
-		"tcp_fastopen=0x70403",
+		"tcp_fastopen=0x70403", "tcp_fastopen_key=a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4",
 		"shardstack.quick_acks=16", // Linux acknowledges the first segments at once
 	} {
 		name, value, _ := strings.Cut(a, "=")

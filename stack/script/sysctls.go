@@ -65,6 +65,8 @@ var sysctls = map[string]sysctlFunc{
 		c.TCP.PortMin, c.TCP.PortMax = uint16(lo), uint16(hi)
 		return "", err
 	},
+	"tcp_fastopen_blackhole_timeout_sec": duration(time.Second, func(c *stack.Config) *time.Duration { return &c.TCP.FastOpen.BlackHole }),
+
 	// They do nothing in Linux either, any more.
 	"tcp_fack": nil, "tcp_low_latency": nil, "tcp_no_metrics_save": nil,
 }
@@ -90,6 +92,8 @@ var knobs = map[string]sysctlFunc{
 	"user_timeout_option": onOff(func(c *stack.Config, on bool) { c.TCP.UserTimeoutOption = on }),
 	"max_out_of_order":    count(func(c *stack.Config) *int { return &c.TCP.MaxOutOfOrder }),
 	"max_conns":           count(func(c *stack.Config) *int { return &c.TCP.MaxConns }),
+	"fast_open_servers":   count(func(c *stack.Config) *int { return &c.TCP.FastOpen.Servers }),
+	"fast_open_pause_ms":  duration(time.Millisecond, func(c *stack.Config) *time.Duration { return &c.TCP.FastOpen.Pause }),
 	"reset_rate":          count(func(c *stack.Config) *int { return &c.TCP.ResetRate }),
 	"dscp":                number(func(c *stack.Config, n int64) string { c.TCP.DSCP = uint8(n); return "" }),
 }

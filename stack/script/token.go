@@ -138,6 +138,11 @@ func (s *scanner) quoted(q byte) error {
 			return nil
 		case c == '\\' && i+1 < len(rest):
 			i++
+			if v, err := strconv.ParseUint(rest[i+1:min(i+3, len(rest))], 16, 8); q == '"' && rest[i] == 'x' && err == nil {
+				b.WriteByte(byte(v))
+				i += 2
+				continue
+			}
 			if q == '`' && rest[i] != '`' {
 				b.WriteByte('\\')
 			}

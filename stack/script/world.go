@@ -208,7 +208,7 @@ func (r *runner) connByPorts(k *Packet) (*conn, error) {
 }
 
 func (r *runner) newConn(proto uint8) *conn {
-	c := &conn{proto: proto, cookies: map[string]string{}}
+	c := &conn{proto: proto, cookies: r.cookies, exact: r.cfg.stack.TCP.FastOpen.Keys != nil}
 	r.conns = append(r.conns, c)
 	r.cur = c
 	return c
@@ -250,6 +250,9 @@ func (r *runner) inject(k *Packet) error {
 			c.remoteISN = k.Seq
 		}
 	}
+	if err := r.spellCookie(k, c); err != nil {
+		return err
+	}
 	live, err := c.toLive(k, r.cfg.tsScaled)
 	if err != nil {
 		return err
@@ -279,6 +282,7 @@ func (r *runner) inject(k *Packet) error {
 		p.SegSize = uint16(mss)
 	}
 	r.w.idle = false
+	r.noteInfo()
 	r.w.stack.Input(r.w.nif, r.now, []*pbuf.Pbuf{p})
 	return nil
 }
