@@ -52,6 +52,7 @@ type tcpApp struct {
 	mss    int
 	window int // receive window when all is read
 
+	early   int // bytes that the connection was opened with; see DialFastOpen
 	opened  bool
 	fin     bool // the peer has closed its side
 	rclosed bool // CloseRead

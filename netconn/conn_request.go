@@ -26,7 +26,7 @@ func (c *TCPConn) request(s *side, m *message) {
 			h.pcb.Recved(int(m.n))
 		}
 	case opConnect:
-		c.connect(s)
+		c.connect(s, m.p)
 	case opAccepted:
 		c.leaveQueue()
 	case opCredit:

@@ -110,8 +110,8 @@ func (c *TCPConn) opened() {
 	h, a := &c.sh, &c.app
 	pcb := h.pcb
 	c.local, c.remote = pcb.LocalAddr(), pcb.RemoteAddr()
-	h.sndBuf = pcb.SndBuf()
-	a.snd, a.mss, a.window = h.sndBuf, pcb.MSS(), int(pcb.Info().RcvWnd)
+	h.sndBuf = pcb.SndBuf() + h.unacked // what went with the SYN, or waits behind it
+	a.snd, a.mss, a.window = h.sndBuf-h.unacked, pcb.MSS(), int(pcb.Info().RcvWnd)
 	h.established, h.opening = true, true
 	c.soon()
 }

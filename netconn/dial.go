@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/stack"
 )
 
@@ -62,7 +63,7 @@ func (n *Net) dialOne(ctx context.Context, network string, udp bool, local, remo
 		}
 		return c, nil
 	}
-	c, err := n.dialTCP(ctx, local, remote)
+	c, err := n.dialTCP(ctx, local, remote, nil)
 	if err != nil {
 		return nil, opError("dial", network, nil, net.TCPAddrFromAddrPort(shown(remote)), err)
 	}
@@ -79,7 +80,7 @@ func ctxErr(ctx context.Context, err error) error {
 
 // dialTCP tries the shard that is next, and the others if that one has no port
 // left.
-func (n *Net) dialTCP(ctx context.Context, local, remote netip.AddrPort) (c *TCPConn, err error) {
+func (n *Net) dialTCP(ctx context.Context, local, remote netip.AddrPort, first []byte) (c *TCPConn, err error) {
 	var l *lane
 	for range n.lanes {
 		if l, err = n.laneFor(local, remote, l); err != nil {
@@ -87,7 +88,7 @@ func (n *Net) dialTCP(ctx context.Context, local, remote netip.AddrPort) (c *TCP
 		}
 		c = newTCPConn(l)
 		c.local, c.remote = local, remote
-		if err = c.dial(ctx); err == nil {
+		if err = c.dial(ctx, first); err == nil {
 			return c, nil
 		}
 		if local.Port() != 0 || !isNoPort(err) {
@@ -97,8 +98,9 @@ func (n *Net) dialTCP(ctx context.Context, local, remote netip.AddrPort) (c *TCP
 	return nil, err
 }
 
-// dial asks the shard to connect and waits until it has.
-func (c *TCPConn) dial(ctx context.Context) error {
+// dial asks the shard to connect, and to send first, if there is any, as soon as it
+// may; and waits until it has connected.
+func (c *TCPConn) dial(ctx context.Context, first []byte) error {
 	if err := ctx.Err(); err != nil {
 		return &ctxError{err}
 	}
@@ -114,7 +116,7 @@ func (c *TCPConn) dial(ctx context.Context) error {
 	l.lock()
 	err := l.usable()
 	if err == nil {
-		l.push(message{to: c, op: opConnect})
+		l.push(message{to: c, p: l.firstData(first), op: opConnect})
 		l.kick()
 		err = c.awaitOpen(&canceled)
 		if canceled && !a.opened {
@@ -148,8 +150,12 @@ func (c *TCPConn) awaitOpen(canceled *bool) error {
 	return nil
 }
 
-// connect opens the connection on the shard's thread.
-func (c *TCPConn) connect(s *side) {
+// connect opens the connection on the shard's thread. first, if not nil, is what to
+// send as soon as it may; connect owns it.
+func (c *TCPConn) connect(s *side, first *pbuf.Pbuf) {
+	if first != nil {
+		defer first.Free()
+	}
 	if s.stop {
 		c.fail(net.ErrClosed)
 		return
@@ -168,7 +174,13 @@ func (c *TCPConn) connect(s *side) {
 	}
 	// An error with the connection begun is a SYN that could not leave: a timer
 	// sends it again.
-	if err := pcb.Connect(c.remote, tcpConnected); err != nil && pcb.State() == stack.StateClosed {
+	var err error
+	if first == nil {
+		err = pcb.Connect(c.remote, tcpConnected)
+	} else {
+		err = c.connectWrite(pcb, first.Payload())
+	}
+	if err != nil && pcb.State() == stack.StateClosed {
 		c.abandon(sysError("connect", err))
 	}
 }

@@ -33,7 +33,7 @@ type op uint8
 
 // Requests.
 const (
-	opConnect   op = iota // open the connection
+	opConnect   op = iota // open the connection; p, if not nil, is the first data
 	opListen              // open the listener
 	opBind                // open the UDP socket
 	opWrite               // send p

@@ -96,6 +96,19 @@ func (t *TCP) SetFastOpen(o FastOpen) error {
 	return nil
 }
 
+// FastOpen is how the PCB uses TCP Fast Open: as SetFastOpen has set it, or the stack's
+// configuration. Keys are its own only.
+func (t *TCP) FastOpen() (o FastOpen) {
+	if t.s == nil {
+		return o
+	}
+	o.Pending, o.Connect, o.NoCookie = t.fastOptions()
+	if t.cold != nil && t.cold.fast != nil {
+		o.Keys = t.cold.fast.keys.list()
+	}
+	return o
+}
+
 // tcpFast is what a listener or a connection that opens has for Fast Open.
 type tcpFast struct {
 	own         bool // SetFastOpen was called

@@ -166,13 +166,18 @@ func (t *TCP) fastAcked(in *inSegment) {
 	t.sent = nil
 	t.ackAdvance(in.ack, in.opts.TSEcr)
 	t.sent, t.sndWl2 = sent, in.ack
-	n := int(t.sndBuf - room)
+	n := t.sndBuf - room
+	t.sndBuf = room // until the user is told
 	if f := t.cold.fast; f.cookieLen >= 0 || f.data != 0 {
 		t.fastLearn(in, f, retried)
 	}
 	t.fastAnswer(retried)
-	if t.callOpened() && n != 0 && t.sent != nil && t.flags&tfDetached == 0 {
-		_ = t.sent(t.arg, t, n)
+	if !t.callOpened() || n == 0 {
+		return
+	}
+	t.sndBuf += n
+	if t.sent != nil && t.flags&tfDetached == 0 {
+		_ = t.sent(t.arg, t, int(n))
 	}
 }
 

@@ -32,10 +32,21 @@ type fastKeys struct {
 }
 
 func (f *fastKeys) set(keys []FastOpenKey) {
-	f.n = copy(f.k[:], []fastKey{{}, {}}[:len(keys)])
+	*f = fastKeys{n: len(keys)}
 	for i := range keys {
 		f.k[i] = fastKey{binary.LittleEndian.Uint64(keys[i][:]), binary.LittleEndian.Uint64(keys[i][8:])}
 	}
+}
+
+// list is the keys as they were set; nil: none were.
+func (f *fastKeys) list() (keys []FastOpenKey) {
+	for _, k := range f.k[:f.n] {
+		var b FastOpenKey
+		binary.LittleEndian.PutUint64(b[:], k.k0)
+		binary.LittleEndian.PutUint64(b[8:], k.k1)
+		keys = append(keys, b)
+	}
+	return keys
 }
 
 // SetFastOpenKeys sets the keys of cookies, of all listeners without keys of their
