@@ -57,7 +57,8 @@ type TCPOptions struct {
 // FaultTCPOption, with *o unspecified (MUST-7). A shift above 14 counts as 14
 // (RFC 7323 2.3). Of options given twice the last counts.
 func ParseTCPOptions(b []byte, o *TCPOptions) Fault {
-	*o = TCPOptions{WScale: -1}
+	*o = TCPOptions{}
+	o.WScale = -1
 	return o.parse(b, o.parseWords(b))
 }
 

@@ -172,7 +172,6 @@ func (t *TCP) free() {
 	t.setState(StateClosed)
 	t.leaveBacklog()
 	ts.flows.remove(t.hash, t.id)
-	ts.wheel.cancel(t.id)
 	t.unlinkPort()
 	t.purge()
 	ts.ccs.put(t.cc.state)
@@ -186,7 +185,7 @@ func (t *TCP) free() {
 		*c = tcpCold{ext: ext[:0]}
 		ts.colds = append(ts.colds, c)
 	}
-	*t = TCP{id: t.id, next: ts.grave}
+	*t = TCP{id: t.id, next: ts.grave, timerAt: t.timerAt} // the timer's entry stays, for whoever is next
 	ts.grave = t
 	s.stats.TCP.CurrPCBs--
 	ts.freed++

@@ -125,11 +125,10 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 	if !p.AddHeader(header.EthernetLen + header.IPv4Len + hdr) {
 		return false
 	}
-	f := header.TCP4Fields{
-		Link: &n.link, Src: t.local.Uint32(), Dst: t.remote.Uint32(), Ports: uint32(t.lport)<<16 | uint32(t.rport),
-		Seq: seq, Len: uint32(l4), HdrLen: uint32(hdr), Flags: flags, TOS: t.tos, TTL: t.ttl, Sum: uint64(g.sum),
-		Partial: partial,
-	}
+	var f header.TCP4Fields // one by one: a literal would be made elsewhere and copied
+	f.Link, f.Src, f.Dst, f.Ports = &n.link, t.local.Uint32(), t.remote.Uint32(), uint32(t.lport)<<16|uint32(t.rport)
+	f.Seq, f.Len, f.HdrLen, f.Flags = seq, uint32(l4), uint32(hdr), flags
+	f.TOS, f.TTL, f.Sum, f.Partial = t.tos, t.ttl, uint64(g.sum), partial
 	if flags&header.TCPAck != 0 {
 		f.Ack = t.rcvNxt
 		t.acked()

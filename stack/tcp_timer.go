@@ -8,7 +8,8 @@ import (
 // by writing its time; the wheel is touched only if that is earlier than the
 // entry. When the entry fires, what is due runs and the entry is set to the
 // earliest of the rest: restarting the retransmission timer at every ACK costs
-// a store.
+// a store. The entry of a connection that has ended stays, too, and serves the
+// next that takes its PCB.
 
 // arm makes sure that the entry fires at or before at.
 func (t *TCP) arm(at int64) {
@@ -31,6 +32,9 @@ func (s *Stack) timerSoon(id uint32) { prefetchPCB(s.pcb(id)) }
 func (s *Stack) timerFired(id uint32) {
 	t := s.pcb(id)
 	t.timerAt = 0
+	if t.s == nil {
+		return
+	}
 	now := s.now
 	due := func(at int64) bool { return at != 0 && at <= now && t.s != nil }
 	if due(t.delack) {

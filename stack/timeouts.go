@@ -65,8 +65,8 @@ type wheel struct {
 	nodes []*[nodeChunk]timerNode
 }
 
-// timerOwner is told which timer fired; it may schedule and cancel any timer.
-// timerSoon is a hint that the timer will fire unless it is cancelled.
+// timerOwner is told which timer fired; it may schedule any timer. timerSoon is a
+// hint that the timer will fire unless it is moved.
 type timerOwner interface {
 	timerSoon(id uint32)
 	timerFired(id uint32)
@@ -97,14 +97,6 @@ func (w *wheel) schedule(id uint32, at int64) {
 	due := (uint64(max(at, 0)) + 1<<tickShift - 1) >> tickShift
 	n.due = max(due, w.tick+1)
 	w.link(id, n)
-}
-
-// cancel stops timer id if it is set.
-func (w *wheel) cancel(id uint32) {
-	if n := w.node(id); n.due != 0 {
-		w.unlink(id, n)
-		n.due = 0
-	}
 }
 
 func (w *wheel) link(id uint32, n *timerNode) {
@@ -199,7 +191,7 @@ func (w *wheel) fire(o timerOwner) {
 			o.timerSoon(id)
 		}
 		for _, id := range ids[:n] {
-			if nd := w.node(id); nd.due == w.tick { // or one before has cancelled it
+			if nd := w.node(id); nd.due == w.tick { // or one before has moved it
 				w.unlink(id, nd)
 				nd.due = 0
 				o.timerFired(id)

@@ -34,11 +34,6 @@ func (m *wheelModel) schedule(id uint32, at int64) {
 	m.due[id] = max((max(at, 0)+tick-1)/tick, int64(m.w.tick)+1)
 }
 
-func (m *wheelModel) cancel(id uint32) {
-	m.w.cancel(id)
-	delete(m.due, id)
-}
-
 func (m *wheelModel) timerSoon(uint32) {}
 
 func (m *wheelModel) timerFired(id uint32) {
@@ -105,22 +100,18 @@ func TestWheel_Model(t *testing.T) {
 			return rng.Int64N(1 << (18 + rng.IntN(42)))
 		}
 		m.onFire = func(id uint32) {
-			switch rng.IntN(4) {
+			switch rng.IntN(3) {
 			case 0:
 				m.schedule(id, m.now+distance())
 			case 1:
 				m.schedule(uint32(rng.IntN(n)), m.now+distance())
-			case 2:
-				m.cancel(uint32(rng.IntN(n)))
 			}
 		}
 		for range 3000 {
-			switch id := uint32(rng.IntN(n)); rng.IntN(5) {
+			switch rng.IntN(4) {
 			case 0, 1:
-				m.schedule(id, m.now+distance())
+				m.schedule(uint32(rng.IntN(n)), m.now+distance())
 			case 2:
-				m.cancel(id)
-			case 3:
 				if next := m.w.next(); next != Forever && next > m.now {
 					m.advance(next)
 				}
@@ -187,14 +178,15 @@ func TestWheel_BeyondTheTop(t *testing.T) {
 	require.Equal(t, 3, m.fired)
 }
 
-func TestWheel_CancelTheNextOnesWhileFiring(t *testing.T) {
+func TestWheel_MoveTheNextOnesWhileFiring(t *testing.T) {
 	m := newWheelModel(t, 10)
 	for id := range uint32(10) {
 		m.schedule(id, 5*tick)
 	}
 	m.onFire = func(id uint32) {
+		m.onFire = nil
 		for other := range uint32(10) {
-			m.cancel(other)
+			m.schedule(other, 9*tick)
 		}
 		m.schedule(id, 0) // the next tick at the earliest, not this one again
 	}
@@ -202,6 +194,8 @@ func TestWheel_CancelTheNextOnesWhileFiring(t *testing.T) {
 	require.Equal(t, 1, m.fired)
 	m.advance(6 * tick)
 	require.Equal(t, 2, m.fired)
+	m.advance(9 * tick)
+	require.Equal(t, 11, m.fired)
 }
 
 func TestWheel_NotBeforeItsTime(t *testing.T) {
@@ -221,7 +215,7 @@ func TestWheel_AllocatesNothing(t *testing.T) {
 		for id := range uint32(50) {
 			m.w.schedule(id*80, now+int64(id)*1e8)
 		}
-		m.w.cancel(80)
+		m.w.schedule(80, now+3e9)
 		now += 1e10
 		m.w.advance(now, o)
 	}))

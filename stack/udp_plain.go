@@ -71,10 +71,10 @@ func (u *UDP) sendPlain(p *pbuf.Pbuf, dst header.Addr, dport uint16, sum uint16,
 		return false
 	}
 	s.ipID++ // RFC 6864 4.3: it must not repeat soon, as the packet may be cut
-	f := header.UDP4Fields{
-		Link: &n.link, Src: u.src.Uint32(), Dst: dst.Uint32(), Ports: uint32(u.lport)<<16 | uint32(dport),
-		Len: uint32(l4), ID: uint16(s.ipID), TOS: u.tos, TTL: u.ttl, Sum: uint64(sum), Partial: partial,
-	}
+	var f header.UDP4Fields // one by one: a literal would be made elsewhere and copied
+	f.Link, f.Src, f.Dst, f.Ports = &n.link, u.src.Uint32(), dst.Uint32(), uint32(u.lport)<<16|uint32(dport)
+	f.Len, f.ID, f.TOS, f.TTL = uint32(l4), uint16(s.ipID), u.tos, u.ttl
+	f.Sum, f.Partial = uint64(sum), partial
 	def(&f.TTL, s.cfg.TTL)
 	(*header.UDP4)(p.Payload()).Encode(&f)
 	p.L2Len, p.L3Len, p.L4Len = header.EthernetLen, header.IPv4Len, header.UDPLen
