@@ -210,6 +210,10 @@ type TCPConfig struct {
 	// PathMTUAge is how long a path MTU is remembered. Default 10 min, at least
 	// 5 min (RFC 1191 6.3).
 	PathMTUAge time.Duration
+	// Meter has everything counted that Info tells of a connection (SetMeter), which
+	// costs each packet some time and each connection some memory. Default: what is
+	// free.
+	Meter bool
 	// MaxOutOfOrder bounds the bytes that wait out of order in a connection.
 	// Default: RecvBuf.
 	MaxOutOfOrder int

@@ -97,10 +97,11 @@ const (
 	tfSackOut                         // cold.sack: there may be blocks to tell the peer
 	tfProbe                           // cold.search: the path MTU is searched for
 	tfFast                            // cold.fast: our SYN is not acknowledged, and has to do with Fast Open
+	tfMeter                           // cold.meter, and cold.own: everything is counted
 )
 
 // tfSlow are the conditions in which header prediction must not be used.
-const tfSlow = tfRecovery | tfRxClosed | tfPersist | tfRTO | tfHeld | tfLoss
+const tfSlow = tfRecovery | tfRxClosed | tfPersist | tfRTO | tfHeld | tfLoss | tfMeter
 
 // TCP is a connection or a listener (struct tcp_pcb). It belongs to its
 // stack's thread. A PCB that was closed, aborted or reported to ErrFunc must
@@ -208,6 +209,8 @@ type tcpCold struct {
 	pull      *tcpPull
 	search    *mtuSearch // with tfProbe
 	claim     mtuClaim
+	hist      tcpHistory
+	meter     *tcpMeter // with tfMeter
 	// challengeAt is when the next segment that may be forged is answered.
 	challengeAt int64
 	fast        *tcpFast // with tfFast, or of a PCB that SetFastOpen was called for

@@ -96,6 +96,7 @@ func (t *TCP) makeController() {
 func (t *TCP) attach(ctl CongestionControl) {
 	o := t.own()
 	o.ctl, o.traits = ctl, ctl.Traits()
+	o.traits.Rate = o.traits.Rate || t.flags&tfMeter != 0
 	o.paces, _ = ctl.(CongestionPacer)
 	o.losses, _ = ctl.(CongestionLosses)
 	o.rate = rateSampler{}
@@ -122,6 +123,7 @@ func (t *TCP) dropController() {
 	}
 	t.cold.ecn &^= ecnPrecise
 	*o = ownCC{pace: pacer{cap: o.pace.cap, free: o.pace.free, at: o.pace.at}}
+	o.traits.Rate = t.flags&tfMeter != 0
 	o.setPace()
 }
 
@@ -166,8 +168,11 @@ func (t *TCP) ccInit() {
 // sent more than twice, the path can't be trusted with more than a segment
 // (RFC 5681 3.1, RFC 6928 2).
 func (t *TCP) ccOpened() {
-	if t.nrtx > 1 {
-		t.cc.Cwnd = t.cc.MSS
+	if t.nrtx != 0 {
+		t.noteOpening()
+		if t.nrtx > 1 {
+			t.cc.Cwnd = t.cc.MSS
+		}
 	}
 }
 

@@ -116,6 +116,9 @@ func (t *TCP) ownSent(g *tcpSeg) {
 func (t *TCP) segDelivered(g *tcpSeg, n uint32) {
 	if t.flags&tfOwnCC != 0 && t.cold.own.traits.Rate && g.tx != 0 {
 		t.cold.own.rate.take(g, n, t.s.now)
+		if t.flags&tfMeter != 0 {
+			t.cold.meter.deliver(t, g, n, n == g.seqLen())
+		}
 	}
 }
 
@@ -160,7 +163,13 @@ func (t *TCP) segLost(g *tcpSeg, n uint32) {
 // controller is to be told.
 func (t *TCP) ownAck(a *AckSample) bool {
 	o := t.cold.own
+	if t.flags&tfMeter != 0 {
+		t.cold.meter.ack(t, a, o.rate.sample(int64(t.rtt.minRTT)*1000))
+	}
 	if o.ctl == nil {
+		if o.traits.Rate {
+			o.rate.next()
+		}
 		return false
 	}
 	if o.traits.Rate {
@@ -230,5 +239,8 @@ func (t *TCP) noteLimit() {
 		o.limited, o.limitedAt = true, t.sndMax
 	case t.unsent == nil && room > 0:
 		o.rate.limit(flight)
+	}
+	if t.flags&tfMeter != 0 {
+		t.cold.meter.look(t)
 	}
 }

@@ -252,6 +252,9 @@ func (t *TCP) heard() {
 
 // inputSlow is the whole of RFC 9293 3.10.7 for a segment.
 func (t *TCP) inputSlow(in *inSegment, opts []byte) {
+	if t.flags&tfMeter != 0 {
+		t.cold.meter.in(t, in)
+	}
 	if val, ecr, ok := header.ParseTimestampFast(opts); ok {
 		in.opts = header.TCPOptions{HasTS: true, TSVal: val, TSEcr: ecr}
 	} else if fault := header.ParseTCPOptions(opts, &in.opts); fault != 0 {

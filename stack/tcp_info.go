@@ -25,33 +25,59 @@ type TCPInfo struct {
 	WScaleRcv       int
 	OutOfOrderBytes uint32
 
-	// The rest has the meaning that Linux's struct tcp_info gives it. Byte counts
-	// are of sequence space and wrap at 2^32.
-	CAState         CAState
-	Retransmits     int // of the segment in front, in a row
-	Probes          int // window and keepalive probes without an answer
-	SACK, ECN       bool
-	ATO             time.Duration // how long an ACK may wait
-	AdvMSS          int           // the MSS that we announce
-	PMTU            int           // packet size that the MSS stands for
-	Sacked          uint32        // bytes in flight that the peer has, out of order
-	Lost            uint32        // bytes marked lost
-	Retrans         uint32        // bytes sent again and not acknowledged
-	RcvSsthresh     uint32        // the window when the user has taken everything
-	RcvRTT          time.Duration // the receiver's measurement; 0: none
-	PacingRate      uint64        // bytes/s; 0: not paced
-	MaxPacingRate   uint64        // 0: no bound
-	Delivered       uint32        // bytes; 0 unless the controller samples rates
-	BytesAcked      uint32
-	BytesReceived   uint32
-	Reordering      bool // the path was seen to reorder
-	SndBuf, RcvBuf  uint32
-	UserTimeout     time.Duration // 0: none
-	LastDataSentAgo time.Duration // since the segment in front was sent; 0: nothing in flight
+	// The rest has the meaning that Linux's struct tcp_info gives it.
+	CAState        CAState
+	Retransmits    int // of the segment in front, in a row
+	Probes         int // window and keepalive probes without an answer
+	SACK, ECN      bool
+	ATO            time.Duration // how long an ACK may wait
+	AdvMSS         int           // the MSS that we announce
+	PMTU           int           // packet size that the MSS stands for
+	Sacked         uint32        // bytes in flight that the peer has, out of order
+	Lost           uint32        // bytes marked lost
+	Retrans        uint32        // bytes sent again and not acknowledged
+	RcvSsthresh    uint32        // the window when the user has taken everything
+	RcvRTT         time.Duration // the receiver's measurement; 0: none
+	PacingRate     uint64        // bytes/s; 0: not paced
+	MaxPacingRate  uint64        // 0: no bound
+	Reordering     bool          // the path was seen to reorder
+	Reorder        int           // by how many segments at the most, at least 3
+	SndBuf, RcvBuf uint32
+	UserTimeout    time.Duration // 0: none
 	// SynData: data of our SYN was acknowledged, or data of the peer's taken
 	// (TCPI_OPT_SYN_DATA); FastOpenFail: why not.
 	SynData      bool
 	FastOpenFail FastOpenFail
+
+	// Data, without SYN and FIN; BytesSent has what was sent again, too. Without a
+	// meter (SetMeter) BytesSent, BytesAcked and BytesReceived wrap at 2^32.
+	BytesSent, BytesRetrans, BytesAcked, BytesReceived uint64
+
+	TotalRetrans       uint32 // segments sent again, SYN included
+	ReordSeen          uint32 // reordering events
+	DSACKDups          uint32 // segments that the peer had twice (RFC 2883)
+	OutOfOrderPackets  uint32 // segments received out of order
+	TotalRTO           uint32 // timeouts
+	TotalRTORecoveries uint32 // episodes of timeouts, and how long those took that have ended
+	TotalRTOTime       time.Duration
+
+	// Without a meter: since the segment in front was sent, 0 if nothing is in
+	// flight.
+	LastDataSentAgo time.Duration
+
+	// Only with a meter; 0 without.
+	SegsIn, SegsOut         uint32
+	DataSegsIn, DataSegsOut uint32
+	Delivered, DeliveredCE  uint32 // segments that have arrived, SYN and FIN included; of them, reported as marked
+	RcvMSS                  int    // the longest segment received, 536 to begin with
+	DeliveryRate            uint64 // bytes/s; 0: not known
+	DeliveryRateAppLimited  bool   // the application had left the window idle: it is a lower bound
+	LastDataRecvAgo         time.Duration
+	LastAckRecvAgo          time.Duration
+	// BusyTime is how long there was something to send or in flight; RwndLimited
+	// and SndbufLimited say for how much of it the peer's window, or too small a
+	// send buffer, held it back.
+	BusyTime, RwndLimited, SndbufLimited time.Duration
 }
 
 // CAState is where loss recovery is, in Linux's terms (tcpi_ca_state).
@@ -96,11 +122,11 @@ func (t *TCP) moreInfo(i *TCPInfo) {
 	i.UserTimeout = time.Duration(t.userTimeout())
 	if t.state >= StateEstablished {
 		// Neither SYN nor FIN is data.
-		i.BytesAcked = t.sndUna.Sub(t.iss) - 1
+		i.BytesAcked = uint64(t.sndUna.Sub(t.iss) - 1)
 		if t.finAcked() {
 			i.BytesAcked--
 		}
-		i.BytesReceived = t.rcvNxt.Sub(t.irs) - 1
+		i.BytesReceived = uint64(t.rcvNxt.Sub(t.irs) - 1)
 		switch t.state {
 		case StateCloseWait, StateClosing, StateLastAck, StateTimeWait:
 			i.BytesReceived--
@@ -112,9 +138,13 @@ func (t *TCP) moreInfo(i *TCPInfo) {
 	if t.flags&tfPersist != 0 {
 		i.Probes = int(t.rtt.backoff)
 	}
+	t.historyInfo(i)
 	c := t.cold
 	if c == nil {
 		return
+	}
+	if t.flags&tfMeter != 0 {
+		c.meter.info(t, i)
 	}
 	if t.flags&tfKeepAlive != 0 {
 		i.Probes = c.keepSent
@@ -128,7 +158,6 @@ func (t *TCP) moreInfo(i *TCPInfo) {
 	}
 	if t.flags&tfOwnCC != 0 {
 		i.PacingRate, i.MaxPacingRate = c.own.pace.rate, c.own.pace.cap
-		i.Delivered = c.own.rate.delivered
 	}
 }
 

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,8 +22,8 @@ func TestTCPInfo_Counts(t *testing.T) {
 	`)
 	i := sc.pcb.Info()
 	require.Equal(t, CAOpen, i.CAState)
-	require.Equal(t, uint32(100), i.BytesAcked)
-	require.Equal(t, uint32(300), i.BytesReceived)
+	require.Equal(t, uint64(100), i.BytesAcked)
+	require.Equal(t, uint64(300), i.BytesReceived)
 	require.Equal(t, 1388, i.MSS)
 	require.Equal(t, 1440, i.PMTU)
 	require.Equal(t, 1460, i.AdvMSS)
@@ -44,8 +45,8 @@ func TestTCPInfo_Counts(t *testing.T) {
 	sc.pcb.SetUserTimeout(9 * time.Second)
 	sc.run("< FA 301 ack=111 ts=5:0")
 	i = sc.pcb.Info()
-	require.Equal(t, uint32(110), i.BytesAcked)
-	require.Equal(t, uint32(300), i.BytesReceived, "FIN is no data")
+	require.Equal(t, uint64(110), i.BytesAcked)
+	require.Equal(t, uint64(300), i.BytesReceived, "FIN is no data")
 	require.Equal(t, 9*time.Second, i.UserTimeout)
 	require.Equal(t, CAOpen, i.CAState)
 	sc.out = nil
@@ -81,4 +82,119 @@ func TestTCPInfo_Disorder(t *testing.T) {
 	sc.run("< A 1 ack=1\n < A 1 ack=1")
 	require.Equal(t, CARecovery, sc.pcb.Info().CAState)
 	sc.out = nil
+}
+
+// TestTCPMeter_CountsWhatHasNone: on and off, what both know is the same; beyond
+// 2^32 bytes only a meter knows.
+func TestTCPMeter_SameConnectionWithAndWithout(t *testing.T) {
+	const text = `
+		listen
+		< S 0 mss=1000 sackok
+		> SA 0
+		+20ms
+		< A 1 ack=1
+		write 5000
+		+20ms
+		< A 1 ack=1 sack=1001-5001
+		< A 1 len=300 ack=5001
+		+200ms
+	`
+	var infos [2]TCPInfo
+	for i := range infos {
+		cfg := noTS()
+		cfg.TCP.Meter = i == 1
+		sc := newScript(t, cfg)
+		for _, line := range strings.Split(text, "\n") {
+			sc.run(line)
+			sc.s.Flush(sc.now)
+			if len(sc.out) > 1 {
+				sc.out = sc.out[:1]
+			}
+			if !strings.Contains(line, "< S 0") {
+				sc.out = nil
+			}
+		}
+		infos[i] = sc.pcb.Info()
+		require.Equal(t, i == 1, sc.pcb.flags&tfMeter != 0)
+	}
+	a, b := infos[0], infos[1]
+	require.NotZero(t, b.SegsIn)
+	require.Zero(t, a.SegsIn)
+	require.Equal(t, uint64(6000), a.BytesSent)
+	for _, i := range []*TCPInfo{&a, &b} { // what only a meter knows
+		i.SegsIn, i.SegsOut, i.DataSegsIn, i.DataSegsOut, i.Delivered, i.RcvMSS = 0, 0, 0, 0, 0, 0
+		i.DeliveryRate, i.DeliveryRateAppLimited, i.LastDataRecvAgo, i.LastAckRecvAgo, i.LastDataSentAgo = 0, false, 0, 0, 0
+		i.BusyTime, i.RwndLimited, i.SndbufLimited = 0, 0, 0
+	}
+	require.Equal(t, a, b)
+}
+
+// TestTCPMeter_CountsBeyondFourGigabytes of sequence space.
+func TestTCPMeter_CountsBeyondFourGigabytes(t *testing.T) {
+	cfg := noTS()
+	cfg.TCP.Meter = true
+	sc := runScript(t, cfg, established)
+	p := sc.pcb
+	for range 5 {
+		const gig = 1 << 30
+		p.sndUna, p.sndNxt, p.sndMax, p.sndLbb = p.sndUna.Add(gig), p.sndNxt.Add(gig), p.sndMax.Add(gig), p.sndLbb.Add(gig)
+		p.rcvNxt = p.rcvNxt.Add(gig)
+		i := p.Info()
+		require.Equal(t, i.BytesAcked, i.BytesReceived)
+	}
+	require.Equal(t, uint64(5<<30), p.Info().BytesAcked)
+}
+
+// TestTCPMeter_SwitchedOnAndOff: a meter begins at nothing, a controller that wants
+// rate samples keeps them without one, and a listener's connections have what it has.
+func TestTCPMeter_SwitchedOnAndOff(t *testing.T) {
+	for _, cc := range []string{"cubic", "bbr"} {
+		cfg := noTS()
+		cfg.TCP.Congestion = cc
+		cfg.TCP.NoDelay = true
+		sc := runScript(t, cfg, established)
+		sc.pcb.SetMeter(true)
+		sc.pcb.SetMeter(true)
+		sc.run("write 1000\n > A 1 len=1000\n +10ms\n < A 1 ack=1001")
+		i := sc.pcb.Info()
+		require.Equal(t, []uint32{1, 1, 1, 1}, []uint32{i.SegsIn, i.SegsOut, i.DataSegsOut, i.Delivered})
+		require.Positive(t, i.DeliveryRate)
+		require.True(t, sc.pcb.cold.own.traits.Rate)
+		require.NoError(t, sc.pcb.SetCongestionControl(cc)) // anew
+		require.True(t, sc.pcb.cold.own.traits.Rate)
+		sc.pcb.SetMeter(false)
+		require.Equal(t, cc == "bbr", sc.pcb.cold.own.traits.Rate)
+		require.Zero(t, sc.pcb.Info().SegsIn)
+		require.Len(t, sc.s.tcp.meters, 1)
+		sc.run("write 1000\n > A 1001 len=1000\n +10ms\n < A 1 ack=2001")
+		sc.s.EachTCP(func(l *TCP) {
+			if l.state == StateListen {
+				l.SetMeter(true)
+			}
+		})
+		sc.run("< S 0 mss=1000 port=81\n > SA 0 port=81\n < A 1 ack=1 port=81")
+		n := 0
+		sc.s.EachTCP(func(c *TCP) {
+			if c.state == StateEstablished && c.flags&tfMeter != 0 {
+				require.Equal(t, uint32(2), c.Info().SegsIn)
+				n++
+			}
+		})
+		require.Equal(t, 1, n)
+	}
+}
+
+// TestTCPMeter_AllSegmentsOfABigOneCount: those of a segment that somebody behind TCP
+// cuts, and of data that is pulled.
+func TestTCPMeter_AllSegmentsOfABigOneCount(t *testing.T) {
+	cfg := noTS()
+	cfg.TCP.GSO, cfg.TCP.Meter, cfg.TCP.NoDelay = GSOAlways, true, true
+	sc := runScript(t, cfg, established+"write 4500\n")
+	sc.s.Flush(sc.now)
+	sc.out = nil
+	sc.run("< A 1 ack=2001\n < A 1 ack=4501")
+	sc.out = nil
+	i := sc.pcb.Info()
+	require.Equal(t, []uint32{5, 6}, []uint32{i.DataSegsOut, i.Delivered})
+	require.Equal(t, uint64(4500), i.BytesSent)
 }

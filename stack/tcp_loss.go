@@ -108,6 +108,7 @@ func (t *TCP) ackLossy(ack header.Seq, tsEcr uint32, blocks []header.SACKBlock, 
 		t.sndNxt = ack
 	}
 	if advance != 0 {
+		t.cold.hist.noteProgress(t.s.now)
 		t.nrtx, t.rtt.backoff = 0, 0
 		t.flags &^= tfSoftError
 	}
@@ -160,6 +161,7 @@ func (l *tcpLoss) deliver(t *TCP, g *tcpSeg, n uint32) {
 		// later shows that the path reorders.
 		if l.priorSacked != 0 && g.end().Less(l.priorHigh) {
 			t.flags |= tfReordered
+			t.noteReordering(g, l.priorHigh)
 		}
 	}
 	l.rack.delivered(t, g, l.ecr)

@@ -197,6 +197,10 @@ func (t *TCP) initConnection() {
 	t.rcvWnd = t.recvBuf()
 	t.mss = uint16(t.maxMSS())
 	t.ccOpen()
+	if t.s.cfg.TCP.Meter || t.flags&tfMeter != 0 {
+		t.meter()
+		t.startMeter()
+	}
 }
 
 // setISS numbers a connection that has sent nothing yet.

@@ -201,14 +201,19 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 // bookSent books that a segment has gone out.
 func (t *TCP) bookSent(g *tcpSeg) {
 	if g.tx != 0 {
-		t.s.stats.TCP.RetransSegs += t.segments(g.n)
+		t.noteRetrans(g.n)
 	}
 	if g.tx < 255 {
 		g.tx++
 	}
 	g.sentAt = t.s.now
-	if t.flags&tfLoss != 0 {
-		g.sentAt = t.cold.loss.rack.stamp(t.s.now)
+	if t.flags&(tfLoss|tfMeter) != 0 {
+		if t.flags&tfLoss != 0 {
+			g.sentAt = t.cold.loss.rack.stamp(t.s.now)
+		}
+		if t.flags&tfMeter != 0 {
+			t.cold.meter.out(t, g.n)
+		}
 	}
 	t.segSent(g)
 	t.prrSent(g.seqLen())
@@ -225,8 +230,13 @@ func (t *TCP) sendEmpty(seq header.Seq, flags header.TCPFlags) bool {
 		return false
 	}
 	g := tcpSeg{sumOK: true}
-	if t.flags&tfECN != 0 && t.cold.ecn&ecnEcho != 0 && flags&header.TCPRst == 0 {
-		flags |= header.TCPEce
+	if t.flags&(tfECN|tfMeter) != 0 {
+		if t.flags&tfECN != 0 && t.cold.ecn&ecnEcho != 0 && flags&header.TCPRst == 0 {
+			flags |= header.TCPEce
+		}
+		if t.flags&tfMeter != 0 {
+			t.cold.meter.out(t, 0)
+		}
 	}
 	if t.flags&tfSackOut == 0 && t.sendPlain(p, seq, flags, &g) {
 		return true

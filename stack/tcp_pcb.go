@@ -29,6 +29,7 @@ type tcpState struct {
 	losses     freeList[tcpLoss]
 	pulls      freeList[tcpPull]
 	searches   freeList[mtuSearch]
+	meters     freeList[tcpMeter]
 	isnKey     [4]uint64
 	nextPort   uint32
 	lastOffset portOffset
@@ -216,6 +217,7 @@ func (t *TCP) purge() {
 	t.dropLoss()
 	t.dropPull()
 	t.dropSearch()
+	t.dropMeter()
 	t.purgeOOSeq()
 	if t.refused != nil {
 		t.refused.Free()

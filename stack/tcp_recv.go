@@ -51,6 +51,7 @@ func (t *TCP) dataInput(in *inSegment) {
 	if seq != t.rcvNxt {
 		// RFC 5681 4.2: an out-of-order segment is acknowledged at once.
 		s.stats.TCP.OutOfOrderIn++
+		t.coldPart().hist.ooPackets++
 		t.flags |= tfAckNow
 		t.queueOutOfOrder(p, seq, n, fin)
 		return

@@ -20,6 +20,7 @@ func (t *TCP) takeBlocks(l *tcpLoss, ack header.Seq, blocks []header.SACKBlock) 
 		}
 		if dsack {
 			t.s.stats.TCP.DSACKsIn++
+			t.cold.hist.dsackDups += uint32(t.segments(b.Right.Sub(b.Left)))
 			t.dsackSeen(l)
 			l.undo.duplicate(b)
 			blocks = blocks[1:]

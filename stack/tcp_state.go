@@ -50,6 +50,9 @@ func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
 	if !t.queueControl(header.TCPSyn) {
 		return false
 	}
+	if t.flags&tfMeter != 0 {
+		t.cold.meter.segsIn = 1
+	}
 	t.enterHalfOpen(l)
 	t.setState(StateSynRcvd)
 	t.link()
@@ -69,6 +72,9 @@ func (t *TCP) inherit(l *TCP, in *inSegment) bool {
 	t.opened, t.arg = l.opened, l.arg
 	t.ttl, t.tos = l.ttl, l.tos
 	t.flags |= l.flags & tfNoDelay
+	if l.flags&tfMeter != 0 {
+		t.meter()
+	}
 	t.ccInherit(l)
 	t.inheritBuffers(l)
 	t.inheritKnobs(l)

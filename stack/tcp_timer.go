@@ -147,7 +147,7 @@ func (t *TCP) retransmitTimeout() {
 	if t.claimHolds() {
 		return
 	}
-	t.s.stats.TCP.Timeouts++
+	t.noteTimeout()
 	if t.nrtx == 0 {
 		t.stalled(seg(t.sndq.Head()).sentAt)
 	}

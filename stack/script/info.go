@@ -63,6 +63,59 @@ var infoFields = map[string]func(i *stack.TCPInfo) int64{
 	"tcpi_max_pacing_rate": func(i *stack.TCPInfo) int64 { return int64(i.MaxPacingRate) },
 	"tcpi_bytes_acked":     func(i *stack.TCPInfo) int64 { return int64(i.BytesAcked) },
 	"tcpi_bytes_received":  func(i *stack.TCPInfo) int64 { return int64(i.BytesReceived) },
+
+	"tcpi_bytes_sent":           func(i *stack.TCPInfo) int64 { return int64(i.BytesSent) },
+	"tcpi_bytes_retrans":        func(i *stack.TCPInfo) int64 { return int64(i.BytesRetrans) },
+	"tcpi_total_retrans":        func(i *stack.TCPInfo) int64 { return int64(i.TotalRetrans) },
+	"tcpi_reordering":           func(i *stack.TCPInfo) int64 { return int64(i.Reorder) },
+	"tcpi_reord_seen":           func(i *stack.TCPInfo) int64 { return int64(i.ReordSeen) },
+	"tcpi_dsack_dups":           func(i *stack.TCPInfo) int64 { return int64(i.DSACKDups) },
+	"tcpi_rcv_ooopack":          func(i *stack.TCPInfo) int64 { return int64(i.OutOfOrderPackets) },
+	"tcpi_total_rto":            func(i *stack.TCPInfo) int64 { return int64(i.TotalRTO) },
+	"tcpi_total_rto_recoveries": func(i *stack.TCPInfo) int64 { return int64(i.TotalRTORecoveries) },
+	"tcpi_total_rto_time":       func(i *stack.TCPInfo) int64 { return i.TotalRTOTime.Milliseconds() },
+	"tcpi_last_data_sent":       func(i *stack.TCPInfo) int64 { return i.LastDataSentAgo.Milliseconds() },
+	"tcpi_last_data_recv":       func(i *stack.TCPInfo) int64 { return i.LastDataRecvAgo.Milliseconds() },
+	"tcpi_last_ack_recv":        func(i *stack.TCPInfo) int64 { return i.LastAckRecvAgo.Milliseconds() },
+	"tcpi_segs_in":              func(i *stack.TCPInfo) int64 { return int64(i.SegsIn) },
+	"tcpi_segs_out":             func(i *stack.TCPInfo) int64 { return int64(i.SegsOut) },
+	"tcpi_data_segs_in":         func(i *stack.TCPInfo) int64 { return int64(i.DataSegsIn) },
+	"tcpi_data_segs_out":        func(i *stack.TCPInfo) int64 { return int64(i.DataSegsOut) },
+	"tcpi_delivered":            func(i *stack.TCPInfo) int64 { return int64(i.Delivered) },
+	"tcpi_delivered_ce":         func(i *stack.TCPInfo) int64 { return int64(i.DeliveredCE) },
+	"tcpi_rcv_mss":              func(i *stack.TCPInfo) int64 { return int64(i.RcvMSS) },
+	"tcpi_delivery_rate":        func(i *stack.TCPInfo) int64 { return int64(i.DeliveryRate) },
+	"tcpi_busy_time":            func(i *stack.TCPInfo) int64 { return usec(i.BusyTime) },
+	"tcpi_rwnd_limited":         func(i *stack.TCPInfo) int64 { return usec(i.RwndLimited) },
+	"tcpi_sndbuf_limited":       func(i *stack.TCPInfo) int64 { return usec(i.SndbufLimited) },
+	"tcpi_delivery_rate_app_limited": func(i *stack.TCPInfo) int64 {
+		if i.DeliveryRateAppLimited {
+			return 1
+		}
+		return 0
+	},
+	// Linux does not remember either, or has no meaning for it any more; nobody
+	// here hashes anew.
+	"tcpi_last_ack_sent": func(*stack.TCPInfo) int64 { return 0 },
+	"tcpi_fackets":       func(*stack.TCPInfo) int64 { return 0 },
+	"tcpi_rehash":        func(*stack.TCPInfo) int64 { return 0 },
+}
+
+// metered are the fields for which connections need a meter (stack.TCPConfig.Meter).
+var metered = []string{"segs_in", "segs_out", "tcpi_delivered", "rcv_mss", "delivery_rate", "busy_time", "_limited", "last_data", "last_ack"}
+
+// wantsMeter reports whether the script asks for one of them.
+func (s *Script) wantsMeter() bool {
+	for i := range s.Events {
+		if c := s.Events[i].Code; c != nil {
+			for _, name := range metered {
+				if strings.Contains(c.Text, name) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func infoOptions(i *stack.TCPInfo) (v int64) {

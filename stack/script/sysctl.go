@@ -42,6 +42,7 @@ func (r *runner) configure() error {
 	if r.opt.Strict {
 		c.tolerance, c.tolerancePct = 2e6, 0
 	}
+	c.stack.TCP.Meter = c.stack.TCP.Meter || r.s.wantsMeter()
 	if v := r.opt.IPVersion; v != "" {
 		if err := r.option(Option{Name: "ip_version", Value: v}); err != nil {
 			return err
