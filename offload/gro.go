@@ -18,6 +18,8 @@ type GRO struct {
 	open  int    // flows[:open] are in use
 	slots [groSlots]groSlot
 	flows [groFlows]groFlow
+	cur   *groFlow // whose packet began last, if follow is for it
+	mask  groMask  // for cur
 }
 
 // GROStats counts for a GRO.
@@ -85,7 +87,7 @@ func (g *GRO) Burst(ps []*pbuf.Pbuf) []*pbuf.Pbuf {
 	out := ps[:0]
 	g.next()
 	for _, p := range ps {
-		if !g.take(p) {
+		if !g.follow(p) && !g.take(p) {
 			out = append(out, p)
 		}
 	}
@@ -149,6 +151,7 @@ func (g *GRO) take(p *pbuf.Pbuf) bool {
 			f = g.claim(slot, &s)
 		}
 		f.begin(&s)
+		g.lead(f)
 	}
 	return false
 }

@@ -18,6 +18,7 @@ type groFlow struct {
 	id       uint16       // identification that comes next
 	next     header.Seq   // sequence number that comes next
 	ends     header.TCPFlags
+	sum      uint16 // of the pseudo-header without the length, for follow
 }
 
 // begin starts a packet with frame s.
@@ -93,15 +94,23 @@ func (f *groFlow) continuesTCP(b []byte) bool {
 
 // add appends a frame that continues the packet, and takes it over.
 func (f *groFlow) add(s *groFrame) {
+	f.append(s.p, s.n, s.flags&(header.TCPFin|header.TCPPsh))
+}
+
+// append is add of frame p with n bytes of payload.
+func (f *groFlow) append(p *pbuf.Pbuf, n int, ends header.TCPFlags) {
 	if f.count == 1 {
 		f.chain.Add(f.p)
 	}
 	f.count++
 	f.id++
-	f.room -= s.n
-	f.next = f.next.Add(uint32(s.n))
-	f.ends |= s.flags & (header.TCPFin | header.TCPPsh)
-	f.chain.Add(s.p.FreeHeader(s.data)) // not nil, as n is over 0
+	f.room -= n
+	f.next = f.next.Add(uint32(n))
+	f.ends |= ends
+	if !p.RemoveHeader(f.data) { // in several buffers
+		p = p.FreeHeader(f.data) // not nil, as n is over 0
+	}
+	f.chain.Add(p)
 }
 
 // finish makes the packet of its frames.

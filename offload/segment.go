@@ -170,6 +170,8 @@ type cutter struct {
 	ipSum    uint16 // of hdr[l3:l4]
 	l4Sum    uint16 // of hdr[l4:] and the pseudo-header without the length
 	pseudo   uint16 // of the pseudo-header without the length
+	midIP    uint16 // ipSum and l4Sum with what InPlace's template has
+	midL4    uint16
 }
 
 // start makes ready to cut p; hdr is for the headers. False: p can't be cut.

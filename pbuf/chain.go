@@ -25,6 +25,13 @@ func (p *Pbuf) freeChain() int {
 		if debug {
 			p.assertFree()
 		}
+		if p.ref == 1 && p.home == p.at && p.state <= stateClass && !debug {
+			k, next := freeLinked(p)
+			if n += k; k != 0 {
+				p = next
+				continue
+			}
+		}
 		if p.ref == 0 {
 			break // freed before; as long as it is not in use again, harmless
 		}
@@ -37,6 +44,24 @@ func (p *Pbuf) freeChain() int {
 		n++
 	}
 	return n
+}
+
+// freeLinked frees the buffers at the front of a chain that have no other
+// holders, are at home and of the class of p, which is such a one. It returns how
+// many there were, and the next.
+func freeLinked(p *Pbuf) (n int, next *Pbuf) {
+	home, state := p.home, p.state
+	c := &pools[home].classes[state&stateClass]
+	room := c.free[c.n:]
+	for n < len(room) && p != nil && p.ref == 1 && p.home == home && p.at == home && p.state == state {
+		p.ref = 0
+		room[n] = addr(p)
+		n++
+		p = load(&p.next)
+	}
+	c.n += n
+	c.frees += uint64(n)
+	return n, p
 }
 
 // dispose gives a buffer without holders back, unless others still use its
@@ -60,6 +85,11 @@ func (p *Pbuf) dispose() {
 // buffers of one class, as after a transmit burst.
 func FreeBatch(ps []*Pbuf) {
 	for len(ps) > 0 {
+		if p := ps[0]; p.ref > 1 && !debug { // who sent it keeps it, to send it again
+			p.ref--
+			ps = ps[1:]
+			continue
+		}
 		n := freeRun(ps)
 		if n == 0 {
 			ps[0].Free()

@@ -6,7 +6,7 @@ import "strings"
 // the buffer it is in; the one that counts is that of a packet's first buffer.
 // A new buffer made from another one (Clone, Coalesce, Split) gets a copy.
 type Meta struct {
-	Hash    uint32 // RSS hash as the NIC computed it, valid with RxHash
+	Hash    uint32 // RSS hash as the NIC computed it, valid with RxHash; or see TxDataSum
 	Flags   Flags  // what the other fields and the checksums are good for
 	SegSize uint16 // payload bytes a segment: TxTSO, TxUSO asked for, RxLRO found
 	VLAN    uint16 // tag control information, valid with RxVLAN or TxVLAN
@@ -40,13 +40,14 @@ const (
 	LinkBroadcast                   // sent to the link-level broadcast address
 	LinkMulticast                   // sent to a link-level group
 	RxL4Partial                     // with RxL4CsumGood: the field has the pseudo-header sum only
+	TxDataSum                       // Hash has a sum of data, see SetDataSum
 	FlagsUser     Flags = 1 << 24   // first of eight bits free for the stack
 )
 
 var flagNames = [...]string{
 	"RxHash", "RxTime", "RxVLAN", "RxIPCsumGood", "RxIPCsumBad", "RxL4CsumGood",
 	"RxL4CsumBad", "RxLRO", "TxIPCsum", "TxTCPCsum", "TxUDPCsum", "TxTSO",
-	"TxUSO", "TxVLAN", "LinkBroadcast", "LinkMulticast", "RxL4Partial",
+	"TxUSO", "TxVLAN", "LinkBroadcast", "LinkMulticast", "RxL4Partial", "TxDataSum",
 }
 
 // String lists the named flags that are set, separated by "|".

@@ -281,6 +281,9 @@ func (nif *Netif) enqueue(p *pbuf.Pbuf) {
 // enqueueCut queues the frames that a packet is to be cut into, all or none. It
 // owns p.
 func (nif *Netif) enqueueCut(p *pbuf.Pbuf) {
+	if p.Flags&flagRun != 0 && nif.enqueueRun(p) {
+		return
+	}
 	n, ok := nif.segmenter.Segment(p, nif.caps, nif.cut[:])
 	why := DropNoBuf
 	if ok && len(nif.txq)+n > nif.txMax {

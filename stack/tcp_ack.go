@@ -143,6 +143,9 @@ func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
 			t.unsent = p.QNext()
 		}
 		t.sndq.Pop()
+		if g.apart {
+			g.parts.Free()
+		}
 		p.Free()
 	}
 	return data
@@ -170,17 +173,31 @@ func (t *TCP) trimAcked(ack header.Seq) uint32 {
 	p := t.sndq.Head()
 	g := seg(p)
 	n := ack.Sub(g.seq)
-	if p.RefCount() > 1 || g.flags&header.TCPSyn != 0 || n > g.n {
+	apart := g.apart && t.flags&tfLoss == 0
+	if p.RefCount() > 1 && !apart || g.flags&header.TCPSyn != 0 || n > g.n {
 		return 0
 	}
-	if g.tx == 1 && g.mark&segSacked == 0 { // the first of a big segment have arrived: that is a round trip
-		t.rtt.sample(t.s.now - g.sentAt)
+	tx, sacked, sentAt, done := g.tx, g.mark&segSacked != 0, g.sentAt, uint32(0)
+	if apart {
+		done = t.trimParts(n)
+		p = t.sndq.Head()
+		g = seg(p)
 	}
-	t.stripHeaders(p, g)
-	p.TrimFront(int(n))
-	g.seq, g.n, g.sumOK = ack, g.n-n, false
+	if rest := n - done; rest != 0 && !held(p, g) {
+		t.stripHeaders(p, g)
+		p.TrimFront(int(rest))
+		g.seq, g.n, g.sumOK = ack, g.n-rest, false
+		g.run = false
+		done = n
+	}
+	if done == 0 {
+		return 0
+	}
+	if tx == 1 && !sacked { // the first of a big segment have arrived: that is a round trip
+		t.rtt.sample(t.s.now - sentAt)
+	}
 	if h := t.s.hooks.TCPPartialAck; h != nil {
-		h(t, int(n))
+		h(t, int(done))
 	}
-	return n
+	return done
 }

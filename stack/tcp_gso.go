@@ -196,10 +196,11 @@ func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
 		return true
 	}
 	var rest *pbuf.Pbuf
+	kept := false
 	if g.pull {
 		rest = t.s.alloc(pbuf.LayerTransport, 0, pbuf.KindRAM)
-	} else if p.RefCount() > 1 { // the port holds it: it stays as long as it is, until sent again
-		rest = t.slices(p, int(g.hdr)+int(n), int(g.n-n))
+	} else if held(p, g) { // by the port: it stays as long as it is, until sent again
+		rest, kept = t.slicesOf(p, g, int(n), int(g.n-n)), true
 	} else {
 		t.stripHeaders(p, g)
 		rest = p.Split(int(n))
@@ -219,7 +220,11 @@ func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
 	r := seg(rest)
 	*r = *g
 	r.seq, r.n, r.hdr, r.sumOK = g.seq.Add(n), g.n-n, 0, false
+	r.run, r.apart, r.parts = false, false, pbuf.Parts{}
 	g.n, g.sumOK = n, false
+	if g.run && !kept {
+		splitRun(p, rest, g, r)
+	}
 	g.flags &^= header.TCPFin | header.TCPPsh
 	t.sndq.InsertAfter(p, rest)
 	return true
@@ -229,6 +234,9 @@ func (t *TCP) splitSegment(p *pbuf.Pbuf, n uint32) bool {
 // there are any, which others of the application's writes may fill up; else a
 // chain. Nothing is summed, as that is left to who cuts it.
 func (t *TCP) newBigSegment(b []byte, seq header.Seq) *pbuf.Pbuf {
+	if t.layRuns() {
+		return t.newRun(b, seq)
+	}
 	kind := pbuf.KindRAM
 	if t.s.pool.Avail(pbuf.ClassJumbo) == 0 {
 		if kind = pbuf.KindPool; t.s.scarceChain(len(b)) {
@@ -256,6 +264,9 @@ func (s *Stack) bufRoom() int { return max(1, s.pool.DataRoom(pbuf.ClassStandard
 // appendRoomBig is appendRoom for a big segment: it may get further buffers.
 func (t *TCP) appendRoomBig(p *pbuf.Pbuf, g *tcpSeg, n int) int {
 	n = max(0, min(n, t.segmentLen()-int(g.n)))
+	if g.run {
+		return n
+	}
 	if room := p.Room(); n > room && p.ChainLen()+2+(n-room)/t.s.bufRoom() > maxBufs {
 		return room
 	}
@@ -267,6 +278,13 @@ func (t *TCP) appendRoomBig(p *pbuf.Pbuf, g *tcpSeg, n int) int {
 func (t *TCP) appendBuffers(n int) (*pbuf.Pbuf, bool) {
 	if t.flags&tfBig == 0 || n == 0 {
 		return nil, true
+	}
+	if g := seg(t.sndq.Tail()); g.run {
+		if n = t.runRest(g, n); n == 0 {
+			return nil, true
+		}
+		p := t.allocRun(n)
+		return p, p != nil
 	}
 	n -= t.sndq.Tail().Room()
 	if n <= 0 {
@@ -287,8 +305,12 @@ func (t *TCP) appendBig(p *pbuf.Pbuf, b []byte, more *pbuf.Pbuf) {
 		return
 	}
 	g := seg(p)
-	g.n += uint32(len(b))
 	g.sumOK = false
+	if g.run {
+		t.appendRun(p, g, b, more)
+		return
+	}
+	g.n += uint32(len(b))
 	k := len(b)
 	if more != nil {
 		k -= more.TotLen()
@@ -314,6 +336,6 @@ func (t *TCP) joinTail(p *pbuf.Pbuf, n int) bool {
 	}
 	tail.Cat(p)
 	g.n += uint32(n)
-	g.sumOK = false
+	g.sumOK, g.run = false, false
 	return true
 }

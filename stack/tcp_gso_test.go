@@ -261,7 +261,7 @@ func TestTCPBig_NoBuffersChangeNothing(t *testing.T) {
 		> PA 1 len=10
 		write 3000
 	`)
-	for left := range 8 {
+	for left := range 400 {
 		n := left
 		sc.s.hooks.AllocPbuf = func(l pbuf.Layer, size int, k pbuf.Kind) *pbuf.Pbuf {
 			if n--; n < 0 {

@@ -140,6 +140,9 @@ func (t *TCP) nagleHolds(p *pbuf.Pbuf, g *tcpSeg) bool {
 // stripHeaders takes the headers of an earlier transmission off a segment, and
 // what was cut off it while the port held it.
 func (t *TCP) stripHeaders(p *pbuf.Pbuf, g *tcpSeg) {
+	if g.apart {
+		rejoin(p, g)
+	}
 	p.RemoveHeader(int(g.hdr))
 	g.hdr = 0
 	if n := int(g.n); n != p.TotLen() {
@@ -164,16 +167,19 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 		flags |= t.ecnMark(g)
 	}
 	own := p
-	if p.RefCount() > 1 {
+	if p.RefCount() > 1 || g.apart && held(p, g) {
 		// The port has not sent it from the last time (tcp_output_segment_busy): its
 		// headers must stay as they are.
-		if p = t.slices(p, int(g.hdr), int(g.n)); p == nil {
+		if p = t.slicesOf(p, g, 0, int(g.n)); p == nil {
 			t.tos = tos
 			return false
 		}
 	} else {
 		if g.tx != 0 {
 			t.stripHeaders(p, g)
+		}
+		if g.run {
+			t.orderRun(p, g)
 		}
 		p.Ref()
 	}
@@ -187,7 +193,7 @@ func (t *TCP) sendSegment(p *pbuf.Pbuf, g *tcpSeg) bool {
 		t.ipOutput(p)
 	}
 	t.tos = tos
-	if p == own {
+	if p == own && !g.apart {
 		g.hdr = uint8(p.TotLen() - before)
 	}
 	if g.tx == 0 && t.flags&(tfLoss|tfOwnCC|tfRecovery) == 0 { // nobody else wants to hear of it

@@ -212,8 +212,7 @@ func (s *Stack) tcpRecycle() {
 
 // purge frees the packets that a connection holds (tcp_pcb_purge).
 func (t *TCP) purge() {
-	t.sndq.FreeAll()
-	t.unsent = nil
+	t.freeQueue()
 	t.dropLoss()
 	t.dropPull()
 	t.dropSearch()

@@ -22,8 +22,11 @@ type tcpSeg struct {
 	mark uint8 // seg… of tcp_loss.go
 	pull bool  // the data is made when it is sent (tcp_pull.go)
 
-	appLimited bool    // with rate: the application did not fill the window
-	rate       segRate // for delivery rate estimation
+	appLimited bool       // with rate: the application did not fill the window
+	run, apart bool       // laid out as frames, and taken apart into these (tcp_gso_run.go)
+	rate       segRate    // for delivery rate estimation
+	last       uintptr    // with run, and not apart: the last buffer
+	parts      pbuf.Parts // with apart: the frames behind the first
 }
 
 // seg is the segment whose first buffer p is.

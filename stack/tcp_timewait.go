@@ -101,8 +101,7 @@ func (t *TCP) enterTimeWait() {
 	wait := t.timeWait()
 	if t.state != StateTimeWait {
 		t.dropLoss()
-		t.sndq.FreeAll()
-		t.unsent = nil
+		t.freeQueue()
 		t.purgeOOSeq() // what the user refused stays for the user
 		t.setState(StateTimeWait)
 		t.rtxAt, t.delack = 0, 0
