@@ -70,7 +70,7 @@ func (u *UDP) sendPlain(p *pbuf.Pbuf, dst header.Addr, dport uint16, sum uint16,
 	if !p.AddHeader(header.UDP4Len) {
 		return false
 	}
-	s.ipID++ // RFC 6864 4.3: it must not repeat soon, as the packet may be cut
+	s.ipID++                // RFC 6864 4.3: it must not repeat soon, as the packet may be cut
 	var f header.UDP4Fields // one by one: a literal would be made elsewhere and copied
 	f.Link, f.Src, f.Dst, f.Ports = &n.link, u.src.Uint32(), dst.Uint32(), uint32(u.lport)<<16|uint32(dport)
 	f.Len, f.ID, f.TOS, f.TTL = uint32(l4), uint16(s.ipID), u.tos, u.ttl
