@@ -105,7 +105,7 @@ func (t *TCP) fastAccept(l *TCP, in *inSegment, take bool) bool {
 // fastDeliver gives the user a connection and what came with its SYN, and sends the
 // SYN-ACK, with the answer behind it if there is one already (RFC 7413 4.2.2).
 func (t *TCP) fastDeliver(in *inSegment) {
-	in.pcb = t
+	in.owner = t.id + 1
 	t.flags |= tfInInput
 	if t.callOpened() && (in.n != 0 || in.flags&header.TCPFin != 0) {
 		t.fastData(in)

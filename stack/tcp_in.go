@@ -19,7 +19,7 @@ import (
 // globals in tcp_in.c.
 type inSegment struct {
 	p            *pbuf.Pbuf // owned while not nil; payload at the TCP header
-	pcb          *TCP
+	owner        uint32     // number of the PCB that it belongs to, plus one
 	nif          *Netif
 	src, dst     header.Addr
 	sport, dport uint16
@@ -100,10 +100,10 @@ func (s *Stack) tcpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 // to.
 func (s *Stack) tcpDeliver(t *TCP, h *header.TCP, opts []byte) {
 	in := &s.tcp.in
-	in.pcb = t
+	in.owner = t.id + 1
 	if hook := s.hooks.TCPInPacket; hook != nil && hook(t, h, opts, in.p) {
 		s.stats.Drops[DropHook]++
-		in.p, in.pcb = nil, nil
+		in.p, in.owner = nil, 0
 		return
 	}
 	t.flags |= tfInInput
@@ -114,7 +114,7 @@ func (s *Stack) tcpDeliver(t *TCP, h *header.TCP, opts []byte) {
 		in.p.Free()
 		in.p = nil
 	}
-	in.pcb = nil
+	in.owner = 0
 	if t.s != nil {
 		t.inputDone()
 	}

@@ -150,7 +150,7 @@ func (s *Stack) killTimeWait() *TCP {
 			old = t
 		}
 	}
-	if old == nil || s.depth != 0 && s.tcp.in.pcb == old {
+	if old == nil || s.depth != 0 && s.tcp.in.owner == old.id+1 {
 		return nil
 	}
 	old.free()

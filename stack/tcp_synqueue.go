@@ -166,7 +166,7 @@ func (t *TCP) listenAck(in *inSegment) {
 	}
 	s.stats.TCP.PassiveOpens++
 	s.stats.TCP.SynCookiesRecv++
-	in.pcb = c
+	in.owner = c.id + 1
 	c.flags |= tfInInput
 	c.inSynRcvd(in)
 	if c.s != nil {
