@@ -28,6 +28,7 @@ type TCPConn struct {
 	lane          *lane
 	local, remote netip.AddrPort
 	part          *listenPart // that it came from; nil: dialled
+	opts          *TCPOptions // to set before it is opened; nil: none
 
 	rmu, wmu sync.Mutex // one Read and one Write at a time
 	app      tcpApp
@@ -58,9 +59,10 @@ type tcpApp struct {
 	rclosed bool // CloseRead
 	wclosed bool // CloseWrite
 	closed  bool
-	reset   bool  // Close resets (SetLinger(0))
-	listed  bool  // in lane.conns
-	err     error // of the connection, final
+	reset   bool   // Close resets (SetLinger(0))
+	linger  uint32 // or after so many seconds; 0: see Config.Linger
+	listed  bool   // in lane.conns
+	err     error  // of the connection, final
 
 	next, prev *TCPConn // in lane.conns
 }
@@ -180,7 +182,7 @@ func (c *TCPConn) closeLocked(reset bool) bool {
 	l.ready(&a.rd)
 	l.ready(&a.wr)
 	if !l.done.Load() {
-		l.push(message{to: c, op: opClose, last: reset})
+		l.push(message{to: c, op: opClose, last: reset, n: a.linger})
 	}
 	return true
 }
@@ -305,13 +307,15 @@ func (c *TCPConn) writeDeadline() {
 	c.lane.unlock()
 }
 
-// SetLinger with 0 makes Close reset the connection; with any other value Close
-// lets it send what was written, without waiting, which is the default.
+// SetLinger with 0 makes Close reset the connection. Else Close returns at once, and
+// what was written is sent in the background: for so many seconds, after which the
+// connection is reset and the rest discarded; with a negative value, the default, as
+// long as the peer acknowledges any of it (Config.Linger).
 func (c *TCPConn) SetLinger(sec int) error {
 	c.lane.lock()
 	err := c.usable()
 	if err == nil {
-		c.app.reset = sec == 0
+		c.app.reset, c.app.linger = sec == 0, uint32(min(max(sec, 0), 1<<20))
 	}
 	c.lane.unlock()
 	return c.opError("set", err)
@@ -336,13 +340,7 @@ func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 // SetKeepAliveConfig sets up keepalive probes (RFC 1122 4.2.3.6). Fields that
 // are not positive are the stack's configuration.
 func (c *TCPConn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
-	return c.option(func(pcb *stack.TCP) {
-		if !k.Enable {
-			pcb.SetKeepAlive(nil)
-			return
-		}
-		pcb.SetKeepAlive(&stack.KeepAlive{Idle: max(k.Idle, 0), Interval: max(k.Interval, 0), Count: max(k.Count, 0)})
-	})
+	return c.option(func(pcb *stack.TCP) { setKeepAlive(pcb, k) })
 }
 
 // option has fn run on the shard's thread, unless the connection is gone there.

@@ -23,6 +23,49 @@ func (c *TCPConn) SetTimeWait(d time.Duration) error {
 	return c.tryOption(func(pcb *stack.TCP) error { pcb.SetTimeWait(d); return nil })
 }
 
+// SetReadBuffer sets the size of the receive window, which then no longer adapts to
+// the path, and SetWriteBuffer how much may be written and not acknowledged. While the
+// connection is open they may grow, but not shrink, which is EINVAL, as is less than
+// 536 bytes; see TCPOptions for before. The window has a bound that was announced when
+// the connection was opened, by the stack's RecvBufMax.
+func (c *TCPConn) SetReadBuffer(bytes int) error {
+	return c.tryOption(func(pcb *stack.TCP) error { return pcb.SetRecvBuf(bytes) })
+}
+
+// SetWriteBuffer: see SetReadBuffer.
+func (c *TCPConn) SetWriteBuffer(bytes int) error {
+	return c.tryOption(func(pcb *stack.TCP) error {
+		before := pcb.Info().SndBuf
+		if err := pcb.SetSendBuf(bytes); err != nil {
+			return err
+		}
+		// The writer's credit grows as if so much had been acknowledged.
+		h := &c.sh
+		if h.acked += int(pcb.Info().SndBuf - before); h.acked > 0 {
+			h.asked = true
+			c.soon()
+		}
+		return nil
+	})
+}
+
+// SetCongestionControl chooses the congestion control by its name: "cubic", "reno",
+// "bbr" or "dctcp" (TCP_CONGESTION). EINVAL: there is none of that name.
+func (c *TCPConn) SetCongestionControl(name string) error {
+	return c.tryOption(func(pcb *stack.TCP) error { return pcb.SetCongestionControl(name) })
+}
+
+// SetMaxPacingRate bounds the rate at which the connection sends, in bytes a second;
+// 0 is no bound (SO_MAX_PACING_RATE).
+func (c *TCPConn) SetMaxPacingRate(rate uint64) error {
+	return c.tryOption(func(pcb *stack.TCP) error { pcb.SetMaxPacingRate(rate); return nil })
+}
+
+// SetMeter has everything counted that Info tells of the connection, from now on.
+func (c *TCPConn) SetMeter(on bool) error {
+	return c.tryOption(func(pcb *stack.TCP) error { pcb.SetMeter(on); return nil })
+}
+
 // SetAckPolicy sets when received data is acknowledged.
 func (c *TCPConn) SetAckPolicy(a stack.AckPolicy) error {
 	return c.tryOption(func(pcb *stack.TCP) error { return pcb.SetAckPolicy(a) })

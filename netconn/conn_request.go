@@ -50,7 +50,7 @@ func (c *TCPConn) request(s *side, m *message) {
 			}
 		}
 	case opClose:
-		c.close(s, m.last)
+		c.close(s, m.last, m.n)
 	}
 }
 
@@ -150,8 +150,9 @@ func (c *TCPConn) sendPending(s *side) {
 }
 
 // close ends the connection for the application. As long as there is something
-// to send we keep the PCB, so that Net.Close finds it.
-func (c *TCPConn) close(s *side, reset bool) {
+// to send we keep the PCB, so that Net.Close finds it. linger is the time for that
+// in seconds, 0: Config.Linger without progress.
+func (c *TCPConn) close(s *side, reset bool, linger uint32) {
 	h := &c.sh
 	unread := h.unread > 0
 	h.closed = true
@@ -164,6 +165,11 @@ func (c *TCPConn) close(s *side, reset bool) {
 	if (reset || unread || s.stop) && h.pcb.State() != stack.StateTimeWait {
 		h.pcb.Abort()
 		return
+	}
+	if linger != 0 {
+		h.until = s.st.Now() + int64(linger)*int64(time.Second)
+		h.pcb.SetLinger(time.Duration(linger) * time.Second)
+		h.pcb.SetPoll(tcpLinger, time.Duration(linger)*time.Second)
 	}
 	if h.pending.Empty() {
 		c.lingerOrClose()
@@ -178,8 +184,9 @@ func (c *TCPConn) lingerOrClose() {
 		c.closeWhenSent()
 		return
 	}
-	h.mark = h.unacked
-	h.pcb.SetPoll(tcpLinger, time.Duration(c.lane.side.linger))
+	if h.mark = h.unacked; h.until == 0 {
+		h.pcb.SetPoll(tcpLinger, time.Duration(c.lane.side.linger))
+	}
 	_ = h.pcb.Shutdown(false, true)
 }
 

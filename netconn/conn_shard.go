@@ -26,6 +26,7 @@ type tcpShard struct {
 	unread  int        // bytes received that the application has not taken
 	sndBuf  int        // the stack's send buffer
 	mark    int        // unacked at the last look of the linger timer
+	until   int64      // when lingering ends, whatever was acknowledged; 0: see mark
 	err     error
 
 	held        bool // in side.all
@@ -64,8 +65,9 @@ func tcpErr(arg any, err error) { arg.(*TCPConn).failed(err) }
 func tcpLinger(arg any, pcb *stack.TCP) error {
 	c := arg.(*TCPConn)
 	h := &c.sh
-	if h.unacked == h.mark {
+	if h.until != 0 || h.unacked == h.mark {
 		pcb.Abort()
+		return nil
 	}
 	h.mark = h.unacked
 	return nil

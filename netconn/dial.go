@@ -26,6 +26,11 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 // stack's choice. With several shards, a local port needs an address, too: the
 // two decide on the shard.
 func (n *Net) DialFrom(ctx context.Context, network string, local netip.AddrPort, address string) (net.Conn, error) {
+	return n.dial(ctx, network, local, address, nil)
+}
+
+// dial is DialFrom with options, if there are any.
+func (n *Net) dial(ctx context.Context, network string, local netip.AddrPort, address string, opts *TCPOptions) (net.Conn, error) {
 	udp := network == "udp" || network == "udp4" || network == "udp6"
 	kind := "tcp"
 	if udp {
@@ -41,7 +46,7 @@ func (n *Net) DialFrom(ctx context.Context, network string, local netip.AddrPort
 	var first error
 	for _, remote := range remotes {
 		var c net.Conn
-		if c, err = n.dialOne(ctx, network, udp, local, remote); err == nil {
+		if c, err = n.dialOne(ctx, network, udp, &dialTo{local: local, remote: remote, opts: opts}); err == nil {
 			return c, nil
 		}
 		if first == nil {
@@ -54,18 +59,25 @@ func (n *Net) DialFrom(ctx context.Context, network string, local netip.AddrPort
 	return nil, first
 }
 
+// dialTo is whom to connect to, and how.
+type dialTo struct {
+	local, remote netip.AddrPort
+	first         []byte      // data to send as soon as may be
+	opts          *TCPOptions // nil: none
+}
+
 // dialOne connects to one of a name's addresses.
-func (n *Net) dialOne(ctx context.Context, network string, udp bool, local, remote netip.AddrPort) (net.Conn, error) {
+func (n *Net) dialOne(ctx context.Context, network string, udp bool, to *dialTo) (net.Conn, error) {
 	if udp {
-		c, err := n.dialUDP(ctx, local, remote)
+		c, err := n.dialUDP(ctx, to.local, to.remote)
 		if err != nil {
-			return nil, opError("dial", network, nil, net.UDPAddrFromAddrPort(shown(remote)), err)
+			return nil, opError("dial", network, nil, net.UDPAddrFromAddrPort(shown(to.remote)), err)
 		}
 		return c, nil
 	}
-	c, err := n.dialTCP(ctx, local, remote, nil)
+	c, err := n.dialTCP(ctx, to)
 	if err != nil {
-		return nil, opError("dial", network, nil, net.TCPAddrFromAddrPort(shown(remote)), err)
+		return nil, opError("dial", network, nil, net.TCPAddrFromAddrPort(shown(to.remote)), err)
 	}
 	return c, nil
 }
@@ -80,18 +92,18 @@ func ctxErr(ctx context.Context, err error) error {
 
 // dialTCP tries the shard that is next, and the others if that one has no port
 // left.
-func (n *Net) dialTCP(ctx context.Context, local, remote netip.AddrPort, first []byte) (c *TCPConn, err error) {
+func (n *Net) dialTCP(ctx context.Context, to *dialTo) (c *TCPConn, err error) {
 	var l *lane
 	for range n.lanes {
-		if l, err = n.laneFor(local, remote, l); err != nil {
+		if l, err = n.laneFor(to.local, to.remote, l); err != nil {
 			return nil, err
 		}
 		c = newTCPConn(l)
-		c.local, c.remote = local, remote
-		if err = c.dial(ctx, first); err == nil {
+		c.local, c.remote, c.opts = to.local, to.remote, to.opts
+		if err = c.dial(ctx, to.first); err == nil {
 			return c, nil
 		}
-		if local.Port() != 0 || !isNoPort(err) {
+		if to.local.Port() != 0 || !isNoPort(err) {
 			break
 		}
 	}
@@ -166,6 +178,10 @@ func (c *TCPConn) connect(s *side, first *pbuf.Pbuf) {
 		return
 	}
 	c.adopt(pcb)
+	if err := c.opts.apply(pcb); err != nil {
+		c.abandon(sysError("setsockopt", err))
+		return
+	}
 	if c.local.IsValid() && c.local != (netip.AddrPort{}) {
 		if err := pcb.Bind(c.local); err != nil {
 			c.abandon(bindError("bind", err))

@@ -3,7 +3,6 @@ package netconn
 import (
 	"context"
 	"net"
-	"net/netip"
 	"time"
 
 	"github.com/shardstack/shardstack/pbuf"
@@ -30,7 +29,7 @@ func (n *Net) DialFastOpen(ctx context.Context, network, address string, b []byt
 	}
 	var first error
 	for _, remote := range remotes {
-		c, err := n.dialTCP(ctx, netip.AddrPort{}, remote, b)
+		c, err := n.dialTCP(ctx, &dialTo{remote: remote, first: b})
 		if err == nil {
 			if err = c.writeRest(ctx, b); err == nil {
 				return c, nil

@@ -27,6 +27,7 @@ type listenPart struct {
 	ln   *Listener
 	lane *lane
 	want netip.AddrPort
+	opts *TCPOptions // for its connections; nil: none
 
 	word   atomic.Uint32 // somebody waits for opening
 	open   waiter
@@ -45,6 +46,11 @@ type listenPart struct {
 // families, "0.0.0.0" those of IPv4, port 0 one that is free on all shards. The
 // Addr of a listener on all addresses of both families is 0.0.0.0 and its port.
 func (n *Net) Listen(network, address string) (net.Listener, error) {
+	return n.listenWith(network, address, nil)
+}
+
+// listenWith is Listen with options, if there are any.
+func (n *Net) listenWith(network, address string, opts *TCPOptions) (net.Listener, error) {
 	fail := func(addr net.Addr, err error) (net.Listener, error) {
 		return nil, opError("listen", network, nil, addr, err)
 	}
@@ -57,7 +63,7 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 	}
 	at := list[0]
 	for try := 0; ; try++ {
-		ln, err := n.listen(at)
+		ln, err := n.listen(at, opts)
 		if err == nil {
 			return ln, nil
 		}
@@ -68,14 +74,14 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 	}
 }
 
-func (n *Net) listen(at netip.AddrPort) (*Listener, error) {
+func (n *Net) listen(at netip.AddrPort, opts *TCPOptions) (*Listener, error) {
 	ln := &Listener{}
 	ln.init(n, n.lanes)
 	if !n.register(ln) {
 		return nil, net.ErrClosed
 	}
 	for _, l := range n.lanes {
-		p := &listenPart{ln: ln, lane: l, want: at}
+		p := &listenPart{ln: ln, lane: l, want: at, opts: opts}
 		p.open.init(l, &p.word, 1)
 		if err := p.start(opListen); err != nil {
 			_ = ln.Close() // it is not closed
@@ -150,6 +156,10 @@ func (p *listenPart) listen(s *side) error {
 	}
 	pcb.SetArg(p)
 	pcb.SetAccept(tcpAccept)
+	if err := p.opts.apply(pcb); err != nil {
+		_ = pcb.Close()
+		return sysError("setsockopt", err)
+	}
 	err := pcb.Bind(p.want)
 	if err == nil {
 		err = pcb.Listen(s.l.net.cfg.Backlog)

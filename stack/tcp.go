@@ -310,20 +310,6 @@ func (t *TCP) SetTTL(ttl uint8) {
 }
 func (t *TCP) SetTOS(tos uint8) { t.tos = tos }
 
-// SetRecvBuf sets the receive window in bytes for good, before Connect or
-// Listen (SO_RCVBUF); ErrIsConn afterwards, ErrVal outside 536 … 1 GiB.
-func (t *TCP) SetRecvBuf(n int) error {
-	if t.state != StateClosed {
-		return ErrIsConn
-	}
-	if n < 536 || n > 1<<30 {
-		return ErrVal
-	}
-	c := t.coldPart()
-	c.recvBuf, c.recvFixed = uint32(n), true
-	return nil
-}
-
 // State is the connection's state.
 func (t *TCP) State() TCPState { return t.state }
 

@@ -159,6 +159,35 @@ func (t *TCP) TuneSndBuf() int {
 	return int(n)
 }
 
+// SetRecvBuf sets the receive window in bytes, and ends its adaptation to the path
+// (SO_RCVBUF); of a connection that is open it may only grow, as far as its window
+// scale carries. ErrVal outside 536 … 1 GiB, or when it would shrink.
+func (t *TCP) SetRecvBuf(n int) error {
+	if t.s == nil || n < 536 || n > 1<<30 {
+		return ErrVal
+	}
+	if t.state == StateClosed || t.state == StateListen {
+		c := t.coldPart()
+		c.recvBuf, c.recvFixed = uint32(n), true
+		return nil
+	}
+	size := t.recvBuf()
+	if n < int(size) {
+		return ErrVal
+	}
+	most := uint32(0xffff)
+	if t.flags&tfWScale != 0 {
+		most <<= t.rcvScale
+	}
+	c := t.coldPart()
+	c.recvFixed = true
+	if grown := min(uint32(n), most); grown > size {
+		c.recvBuf = grown
+		t.rcvWnd += grown - size
+	}
+	return nil
+}
+
 // SetSendBuf sets how many bytes may be queued for sending, and ends its
 // adaptation to the path (SO_SNDBUF); of a connection that is open it may only
 // grow. ErrVal outside 536 … 1 GiB, or when it would shrink.

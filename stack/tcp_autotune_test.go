@@ -177,3 +177,24 @@ func TestSetSendBuf(t *testing.T) {
 	sc.run("< A 1 ack=1001")
 	require.Equal(t, 300_000, c.SndBuf())
 }
+
+// TestSetRecvBuf_OfAnOpenConnectionGrows, at once, as far as the window scale carries.
+func TestSetRecvBuf_OfAnOpenConnectionGrows(t *testing.T) {
+	cfg := noTS()
+	cfg.TCP.RecvBuf, cfg.TCP.RecvBufMax = 4000, 100_000
+	sc := runScript(t, cfg, `
+		listen
+		< S 0 mss=1000 ws=7
+		> SA 0 ack=1 win=4000
+		< A 1 ack=1
+	`)
+	require.ErrorIs(t, sc.pcb.SetRecvBuf(3999), ErrVal)
+	require.ErrorIs(t, sc.pcb.SetRecvBuf(1<<30+1), ErrVal)
+	require.NoError(t, sc.pcb.SetRecvBuf(20_000))
+	require.Equal(t, uint32(20_000), sc.pcb.Info().RcvBuf)
+	sc.run("< A 1 len=1000 ack=1\n got 1000\n < A 1001 len=1000 ack=1\n got 1000\n > A 1 ack=2001")
+	require.InDelta(t, 20_000, sc.pcb.Info().RcvWnd, 2_000)
+	require.NoError(t, sc.pcb.SetRecvBuf(1<<30))
+	require.Equal(t, uint32(0xffff)<<sc.pcb.rcvScale, sc.pcb.Info().RcvBuf)
+	require.True(t, sc.pcb.recvFixed())
+}
