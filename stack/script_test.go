@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -23,7 +24,7 @@ import (
 //	listen [backlog]          a listener whose connections the user accepts
 //	connect                   the user opens; the peer is at 198.18.0.2:80
 //	< FLAGS SEQ [len=N] [ack=N] [win=N] [mss=N] [ws=N] [ts=VAL:ECR] [port=N]
-//	            [sackok] [sack=LEFT-RIGHT,…]
+//	            [sackok] [sack=LEFT-RIGHT,…] [fo=HEX|good|]
 //	> FLAGS SEQ …             the next segment out; fields not named may be any
 //	>                         nothing (more) was sent
 //	+DUR                      time passes, timers run
@@ -389,6 +390,9 @@ func (sc *script) in(args []string) {
 	if v, ok := kv["uto"]; ok {
 		n += header.PutUserTimeout(opts[n:], uint16(number(v, 0)))
 	}
+	if v, ok := kv["fo"]; ok {
+		n += header.PutFastOpen(opts[n:], sc.cookie(v), false)
+	}
 	if v, ok := kv["ts"]; ok {
 		val, ecr, _ := strings.Cut(v, ":")
 		n += header.PutTimestamp(opts[n:], uint32(number(val, 0)), uint32(number(ecr, 0)))
@@ -459,6 +463,10 @@ func (sc *script) expect(args []string) {
 			ok = ok && o.opts.HasTS && (v == "" || int(o.opts.TSEcr) == n)
 		case "uto":
 			ok = ok && o.opts.HasUserTimeout && int(o.opts.UserTimeout) == n
+		case "fo":
+			ok = ok && o.opts.HasFastOpen && bytes.Equal(o.cookie(), sc.cookie(v))
+		case "nofo":
+			ok = ok && !o.opts.HasFastOpen
 		case "nouto":
 			ok = ok && !o.opts.HasUserTimeout
 		case "sackok":
