@@ -101,7 +101,7 @@ arm64: deps ## build and vet everything for arm64, test what has assembly (emula
 	$(if $(ARM64),$(ARM64_ENV) $(GO) test -count=1 -timeout 5m $(EMULATOR) $(NOT_EMULATED) $(ARM64))
 
 dpdk: deps ## vet and test what is built with DPDK's library, without huge pages
-	$(GO) vet -tags dpdk ./port/dpdk ./bench/... ./cmd/shardgen ./examples/...
+	$(GO) vet -tags dpdk ./port/dpdk/... ./bench/... ./cmd/shardgen ./examples/...
 	$(GO) test -count=1 -timeout 5m -tags dpdk ./port/dpdk ./bench/device
 	$(GO) test -count=1 -timeout 5m -tags dpdk -run DPDK ./cmd/shardgen
 

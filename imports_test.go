@@ -95,7 +95,9 @@ var rooms = map[string]room{
 
 	"internal/netspace": {floor: 0, external: []string{netns}},
 	"internal/testenv":  {floor: 0, testOnly: true, external: []string{xsys}},
-	"pbuf/pbuftest":     {floor: 0, testOnly: true, internal: []string{"pbuf"}, external: []string{testify}},
+	// A program in C, to compare package dpdk with.
+	"port/dpdk/dpdktest": {floor: 0, testOnly: true, cgo: true},
+	"pbuf/pbuftest":      {floor: 0, testOnly: true, internal: []string{"pbuf"}, external: []string{testify}},
 }
 
 // roomOf finds the longest prefix of dir that has a row.

@@ -20,6 +20,10 @@ func (p *Pbuf) Free() int {
 
 // freeChain is Free in all its generality.
 func (p *Pbuf) freeChain() int {
+	if !debug && p.ref == 1 && p.next == 0 && p.home == p.at && p.state&^stateClass == stateLent {
+		pools[p.at].putLent(p)
+		return 1
+	}
 	n := 0
 	for p != nil {
 		if debug {

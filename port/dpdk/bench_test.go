@@ -72,20 +72,3 @@ func BenchmarkCrossing(b *testing.B) {
 		_ = y
 	})
 }
-
-// BenchmarkPair moves frames of 64 bytes over a pair on one thread. An operation
-// is a frame.
-func BenchmarkPair(b *testing.B) {
-	const burst = 32
-	x, y, px, _ := newPair(b, dpdk.PairConfig{})
-	ps, dst := make([]*pbuf.Pbuf, burst), make([]*pbuf.Pbuf, burst)
-	b.ReportAllocs()
-	for i := 0; i < b.N; i += burst {
-		px[0].AllocBatch(ps)
-		for _, q := range ps {
-			q.SetLen(64)
-		}
-		x.TxBurst(0, 0, ps)
-		pbuf.FreeBatch(dst[:y.RxBurst(0, 0, dst)])
-	}
-}

@@ -50,26 +50,59 @@ static inline void sp_thread(void)
 	}
 }
 
-/* sp_balance tops up the reserves and empties the return lists of a pool, if
- * they have got low or long: in bulk, on the way of a burst. */
-void sp_balance_slow(struct sp_pool *p);
-static inline void sp_balance(struct sp_pool *p)
+/* sp_balance gives lent elements back, tops up the reserves and empties the return
+ * lists of a pool, if they have got low or long: in bulk, on the way of a burst. */
+void sp_return_lent(struct sp_pool *p);
+void sp_level(struct sp_class *c, uint32_t have);
+void sp_judge(struct sp_class *c);
+static inline void sp_balance_class(struct sp_class *c)
 {
-	if (unlikely(p->lent_n != 0 || p->class[0].back_n >= SP_REFILL || p->class[1].back_n >= SP_REFILL ||
-		(p->class[0].mp != NULL && p->class[0].stock_n + p->class[0].back_n < SP_REFILL) ||
-		(p->class[1].mp != NULL && p->class[1].stock_n + p->class[1].back_n < SP_REFILL))) {
-		sp_balance_slow(p);
+	uint32_t have = c->stock_n + c->back_n, taken = c->had - have;
+	if (c->mp == NULL) {
+		return;
+	}
+	if ((int32_t)taken > (int32_t)c->peak) {
+		c->peak = taken;
+	}
+	if (unlikely(2 * c->peak > c->want || c->rounds++ == SP_PERIOD)) {
+		sp_judge(c);
+	}
+	c->had = have;
+	if (have + SP_GRAIN <= c->want || have >= c->want + SP_LEAST) {
+		sp_level(c, have);
 	}
 }
 
+static inline void sp_balance(struct sp_pool *p)
+{
+	if (p->lent_n != 0) {
+		sp_return_lent(p);
+	}
+	sp_balance_class(&p->class[0]);
+	sp_balance_class(&p->class[SP_STANDARD]);
+}
+
 /* sp_give puts an element of ours on its class's return list. */
-static inline void sp_give(struct sp_pool *p, int class, struct rte_mbuf *m)
+static inline void sp_give(struct sp_pool *p, int class, uint64_t pbuf)
 {
 	struct sp_class *c = &p->class[class];
 	if (unlikely(c->back_n == SP_STOCK)) {
 		sp_unload(p);
 	}
-	c->back[c->back_n++] = (uint64_t)(uintptr_t)m;
+	c->back[c->back_n++] = pbuf;
+}
+
+/* sp_get takes an element of a class, the one freed last; NULL: there is none. */
+int sp_refill(struct sp_class *c);
+static inline struct rte_mbuf *sp_get(struct sp_class *c)
+{
+	if (likely(c->back_n != 0)) {
+		return sp_mbuf_of(c->back[--c->back_n]);
+	}
+	if (unlikely(c->stock_n == 0) && !sp_refill(c)) {
+		return NULL;
+	}
+	return sp_mbuf_of(c->stock[--c->stock_n]);
 }
 
 /* sp_reclaim takes back held packets that the device is done with. */

@@ -86,6 +86,7 @@ func (p *Port) attach(q *queue, pool *pbuf.Pool, qi int) error {
 		}
 		c.rx, c.copy = q.rx, q.rx
 	}
+	c.copy_small_room, c.copy_room = roomOf(c.copy_small), roomOf(c.copy)
 	q.tags(pool)
 	c.any_range = 1 - p.d.physical
 	c.iova_va = flag(C.rte_eal_iova_mode() == C.RTE_IOVA_VA)
@@ -96,6 +97,14 @@ func (p *Port) attach(q *queue, pool *pbuf.Pool, qi int) error {
 		p.pair.join(p, c, qi)
 	}
 	return nil
+}
+
+// roomOf is how many bytes fit in a buffer of a mempool, behind the headroom.
+func roomOf(mp *C.struct_rte_mempool) (room C.uint32_t) {
+	if mp != nil {
+		C.sp_mempool_fits(mp, &room)
+	}
+	return room
 }
 
 // tags fills in what received buffers are, and which may be sent as they are.
@@ -109,9 +118,9 @@ func (q *queue) tags(pool *pbuf.Pool) {
 		switch {
 		case s&pbuf.StateShared != 0 || class >= pbuf.NumClasses:
 		case s&pbuf.StateLent != 0:
-			c.direct[s] = 1
+			c.direct[s] = 1 + pbuf.NumClasses
 		case q.mem.c.class[class].mp != nil:
-			c.direct[s] = 1
+			c.direct[s] = C.uint8_t(1 + class)
 		}
 	}
 }
@@ -123,7 +132,7 @@ func (q *queue) fastFree() {
 			q.c.direct[s] = 0
 		}
 	}
-	q.c.copy_small = nil
+	q.c.copy_small_room = 0
 }
 
 // registerPool lets the device read the pool's own mapping, which has the jumbo

@@ -173,12 +173,11 @@ func (m *memory) unref() {
 
 // lend takes lent elements back.
 func (m *memory) lend(src []uintptr) {
-	for _, a := range src {
+	for all := words(src); len(all) != 0; {
 		if m.c.lent_n == C.SP_STOCK {
 			C.sp_unload(m.c)
 		}
-		m.c.lent[m.c.lent_n] = C.uint64_t(a - pbuf.MbufSize)
-		m.c.lent_n++
+		all = all[add(m.c.lent[:], &m.c.lent_n, all):]
 	}
 }
 
@@ -220,18 +219,10 @@ func (f *foreign) Close() error {
 // that the bursts top up.
 func (b *backing) Refill(dst []uintptr) int {
 	cl := &b.m.c.class[b.class]
+	to := words(dst[:min(len(dst), C.SP_GRAIN)]) // so that little waits in the pool's own list
 	for tries := 0; ; tries++ {
-		n := 0
-		for n < len(dst) && cl.back_n > 0 {
-			cl.back_n--
-			dst[n] = uintptr(cl.back[cl.back_n]) + pbuf.MbufSize
-			n++
-		}
-		for n < len(dst) && cl.stock_n > 0 {
-			cl.stock_n--
-			dst[n] = uintptr(cl.stock[cl.stock_n]) + pbuf.MbufSize
-			n++
-		}
+		n := take(to, cl.back[:], &cl.back_n)
+		n += take(to[n:], cl.stock[:], &cl.stock_n)
 		if n > 0 || tries > 0 {
 			return n
 		}
@@ -239,15 +230,33 @@ func (b *backing) Refill(dst []uintptr) int {
 	}
 }
 
+// words are addresses as C has them.
+func words(a []uintptr) []C.uint64_t {
+	return unsafe.Slice((*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(a))), len(a))
+}
+
+// take moves as many of the last n of a list to dst as fit, and returns how many.
+func take(dst, list []C.uint64_t, n *C.uint32_t) int {
+	k := min(len(dst), int(*n))
+	*n -= C.uint32_t(k)
+	return copy(dst[:k], list[*n:])
+}
+
+// add appends as much of src to a list of n as fits, and returns how much.
+func add(list []C.uint64_t, n *C.uint32_t, src []C.uint64_t) int {
+	k := copy(list[*n:], src)
+	*n += C.uint32_t(k)
+	return k
+}
+
 // Drain implements pbuf.Backing.
 func (b *backing) Drain(src []uintptr) {
 	cl := &b.m.c.class[b.class]
-	for _, a := range src {
+	for all := words(src); len(all) != 0; {
 		if cl.back_n == C.SP_STOCK {
 			C.sp_unload(b.m.c)
 		}
-		cl.back[cl.back_n] = C.uint64_t(a - pbuf.MbufSize)
-		cl.back_n++
+		all = all[add(cl.back[:], &cl.back_n, all):]
 	}
 }
 

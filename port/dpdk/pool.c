@@ -40,60 +40,106 @@ void sp_register(void)
 	}
 }
 
-/* sp_empty gives the first n of a class's return list to the mempool: those that
- * have been there longest. */
-static void sp_empty(struct sp_class *c, uint32_t n)
+/* sp_put gives n elements of a list to a mempool. */
+static void sp_put(struct rte_mempool *mp, uint64_t *pbufs, uint32_t n)
 {
-	if (n == 0) {
-		return;
+	uint32_t i;
+	for (i = 0; i < n; i++) {
+		pbufs[i] -= SP_MBUF;
 	}
-	rte_mempool_put_bulk(c->mp, (void *const *)(uintptr_t)c->back, n);
-	c->back_n -= n;
-	memmove(c->back, c->back + n, c->back_n * sizeof(c->back[0]));
+	rte_mempool_put_bulk(mp, (void *const *)(uintptr_t)pbufs, n);
 }
 
-/* sp_fill gets elements into the reserve, all that fit or none. */
-static void sp_fill(struct sp_class *c)
+/* sp_empty gives the last n of a class's return list to the mempool, from which a
+ * device takes those first that came last. */
+static void sp_empty(struct sp_class *c, uint32_t n)
 {
-	uint32_t n = RTE_MIN((uint32_t)SP_REFILL, SP_STOCK - c->stock_n);
-	for (; n != 0; n /= 2) {
-		if (rte_mempool_get_bulk(c->mp, (void **)(uintptr_t)(c->stock + c->stock_n), n) == 0) {
+	if (n != 0) {
+		c->back_n -= n;
+		sp_put(c->mp, c->back + c->back_n, n);
+	}
+}
+
+/* sp_fill gets n elements into the reserve, or as many of them as there are. */
+static void sp_fill(struct sp_class *c, uint32_t n)
+{
+	uint64_t *to = c->stock + c->stock_n;
+	uint32_t i;
+	for (n = RTE_MIN(n, SP_STOCK - c->stock_n); n != 0; n /= 2) {
+		if (rte_mempool_get_bulk(c->mp, (void **)(uintptr_t)to, n) == 0) {
+			for (i = 0; i < n; i++) {
+				to[i] += SP_MBUF;
+			}
 			c->stock_n += n;
 			return;
 		}
 	}
 }
 
-static void sp_return_lent(struct sp_pool *p)
+/* sp_refill fills an empty reserve for who takes an element now; 0: there are
+ * none. */
+int sp_refill(struct sp_class *c)
 {
-	if (p->lent_n != 0) {
-		rte_pktmbuf_free_bulk((struct rte_mbuf **)(uintptr_t)p->lent, p->lent_n);
-		p->lent_n = 0;
+	sp_fill(c, SP_LEAST);
+	c->had += c->stock_n; /* what was there before has been taken */
+	return c->stock_n != 0;
+}
+
+/* sp_judge sets how many elements of a class are to be at hand. */
+void sp_judge(struct sp_class *c)
+{
+	c->want = RTE_MIN(RTE_MAX(2 * c->peak, (uint32_t)SP_LEAST), (uint32_t)SP_STOCK);
+	if (c->rounds > SP_PERIOD) {
+		c->rounds = 0;
+		c->peak = 0;
+	} else {
+		c->peak = RTE_MIN(c->peak, c->want / 2);
 	}
 }
 
-void sp_balance_slow(struct sp_pool *p)
+/* sp_level brings a class to what it is to have at hand. */
+void sp_level(struct sp_class *c, uint32_t have)
 {
-	int i;
-	sp_return_lent(p);
-	for (i = 0; i < SP_CLASSES; i++) {
-		struct sp_class *c = &p->class[i];
-		if (c->mp == NULL) {
-			continue;
+	if (have < c->want) {
+		sp_fill(c, (c->want - have) / SP_GRAIN * SP_GRAIN);
+	} else {
+		sp_empty(c, RTE_MIN(c->back_n, have - c->want));
+	}
+	c->had = c->stock_n + c->back_n;
+}
+
+/* sp_return_lent gives lent elements to their mempools: runs of one mempool's at
+ * once. They are whole, single and have no other holder, as an mbuf in a mempool
+ * must be, but for those whose bytes are elsewhere. */
+void sp_return_lent(struct sp_pool *p)
+{
+	uint32_t i = 0, from;
+	while (i < p->lent_n) {
+		struct rte_mbuf *m = sp_mbuf_of(p->lent[i]);
+		struct rte_mempool *mp = m->pool;
+		for (from = i; (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && m->pool == mp;) {
+			if (++i == p->lent_n) {
+				break;
+			}
+			m = sp_mbuf_of(p->lent[i]);
 		}
-		if (c->back_n >= SP_REFILL) {
-			sp_empty(c, SP_REFILL / 2);
-		} else if (c->stock_n + c->back_n < SP_REFILL / 2) {
-			sp_fill(c);
+		if (i != from) {
+			sp_put(mp, p->lent + from, i - from);
+		} else {
+			rte_pktmbuf_free_seg(m);
+			i++;
 		}
 	}
+	p->lent_n = 0;
 }
 
 void sp_stock(struct sp_pool *p, int class)
 {
+	struct sp_class *c = &p->class[class];
 	sp_thread();
 	p->misses++;
-	sp_fill(&p->class[class]);
+	sp_fill(c, SP_STOCK / 2);
+	c->had += c->stock_n; /* what was there before has been taken */
 }
 
 void sp_unload(struct sp_pool *p)
@@ -102,8 +148,10 @@ void sp_unload(struct sp_pool *p)
 	p->misses++;
 	sp_return_lent(p);
 	for (i = 0; i < SP_CLASSES; i++) {
-		if (p->class[i].mp != NULL) {
-			sp_empty(&p->class[i], p->class[i].back_n);
+		struct sp_class *c = &p->class[i];
+		if (c->mp != NULL) {
+			sp_empty(c, c->back_n);
+			c->had = c->stock_n;
 		}
 	}
 }
@@ -115,7 +163,7 @@ void sp_unstock(struct sp_pool *p)
 	for (i = 0; i < SP_CLASSES; i++) {
 		struct sp_class *c = &p->class[i];
 		if (c->mp != NULL && c->stock_n != 0) {
-			rte_mempool_put_bulk(c->mp, (void *const *)(uintptr_t)c->stock, c->stock_n);
+			sp_put(c->mp, c->stock, c->stock_n);
 			c->stock_n = 0;
 		}
 	}

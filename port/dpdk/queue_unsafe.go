@@ -71,15 +71,13 @@ func (p *Port) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 // book books what a crossing has given away and frees what it has left to us.
 func (q *queue) book() {
 	c := q.c
-	q.pool.Sent((*[pbuf.NumClasses]uint32)(unsafe.Pointer(&c.sent)), int(c.sent_lent))
+	q.pool.Sent((*[pbuf.NumClasses]uint32)(unsafe.Pointer(&c.sent)), int(c.sent[pbuf.NumClasses]))
 	for _, a := range c.released[:c.released_n] {
 		pbuf.At(uintptr(a)).Free()
 	}
-	clear32(&c.sent)
-	c.sent_lent, c.released_n = 0, 0
+	c.sent = [C.SP_SORTS]C.uint32_t{}
+	c.released_n = 0
 }
-
-func clear32(a *[C.SP_CLASSES]C.uint32_t) { *a = [C.SP_CLASSES]C.uint32_t{} }
 
 // load reads a counter that the queue's thread writes.
 func load(v *C.uint64_t) uint64 { return atomic.LoadUint64((*uint64)(v)) }

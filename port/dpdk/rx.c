@@ -63,27 +63,19 @@ static void sp_lro(const struct rte_mbuf *m, struct sp_pbuf *p)
 	p->l4_len = h.l4_len;
 }
 
-/* sp_tag is the tag of an element. Ours get the pool's own; others are lent. */
-static inline uint64_t sp_tag(struct sp_queue *q, const struct rte_mbuf *m)
+/* sp_foreign is the tag of an element that is lent. */
+static inline uint64_t sp_foreign(const struct sp_queue *q, const struct rte_mbuf *m)
 {
-	uint64_t tag;
-	if (likely(m->pool == q->own && (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0)) {
-		q->rx_own++;
-		return q->own_tag;
+	if (unlikely(m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL))) {
+		return q->lent_tag | (uint64_t)SP_KIND_REF << 16 | (uint64_t)SP_STATE_EXTERN << 24;
 	}
-	q->rx_lent++;
-	tag = q->lent_tag;
-	if (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) {
-		return tag | (uint64_t)SP_KIND_REF << 16 | (uint64_t)SP_STATE_EXTERN << 24;
-	}
-	return tag | (uint64_t)((m->buf_len - SP_HEADROOM) >> 6) << 48;
+	return q->lent_tag | (uint64_t)((m->buf_len - SP_HEADROOM) >> 6) << 48;
 }
 
 /* sp_head writes the hot line of a segment. */
-static inline struct sp_pbuf *sp_head(struct sp_queue *q, struct rte_mbuf *m)
+static inline struct sp_pbuf *sp_head(const struct rte_mbuf *m, uint64_t tag)
 {
 	struct sp_pbuf *p = sp_pbuf_of(m);
-	uint64_t tag = sp_tag(q, m);
 	p->next = 0;
 	p->payload = (uint64_t)(uintptr_t)m->buf_addr + m->data_off;
 	p->tot_len = m->data_len;
@@ -95,6 +87,24 @@ static inline struct sp_pbuf *sp_head(struct sp_queue *q, struct rte_mbuf *m)
 	p->time = 0;
 	p->qnext = 0;
 	return p;
+}
+
+/* sp_direct reports whether an mbuf's bytes are its own. */
+static inline int sp_direct(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
+}
+
+/* sp_any is sp_head for elements of whatever mempool. Ours get the pool's own tag;
+ * others are lent. */
+static struct sp_pbuf *sp_any(struct sp_queue *q, struct rte_mbuf *m)
+{
+	if (m->pool == q->own && sp_direct(m)) {
+		q->rx_own++;
+		return sp_head(m, q->own_tag);
+	}
+	q->rx_lent++;
+	return sp_head(m, sp_foreign(q, m));
 }
 
 /* sp_rest links the segments behind the first, and cuts the mbufs' own links:
@@ -113,7 +123,7 @@ static void sp_rest(struct sp_queue *q, struct rte_mbuf *m, struct sp_pbuf *p)
 		next = m->next;
 		m->next = NULL;
 		m->nb_segs = 1;
-		s = sp_head(q, m);
+		s = sp_any(q, m);
 		s->tot_len = left;
 		p->next = (uint64_t)(uintptr_t)s;
 		p = s;
@@ -132,18 +142,20 @@ static int sp_fits(const struct rte_mbuf *m)
 	return 1;
 }
 
-/* sp_plain_rx: one segment, of the queue's own mempool. */
-static inline int sp_plain_rx(const struct sp_queue *q, const struct rte_mbuf *m)
+/* sp_lone reports whether an mbuf is a whole packet that nobody else looks at, with
+ * its bytes and the room for a pbuf of ours in itself, as its first line tells. */
+static inline int sp_lone(const struct rte_mbuf *m)
 {
-	return m->pool == q->own && m->nb_segs == 1;
+	return m->nb_segs == 1 && rte_mbuf_refcnt_read(m) == 1 && sp_direct(m) &&
+		(uintptr_t)m->buf_addr - (uintptr_t)m == SP_MBUF + SP_PRIV && m->buf_len >= SP_HEADROOM;
 }
 
-/* sp_adopt makes a packet of an mbuf; NULL: it had to be copied and could not. */
-static inline struct sp_pbuf *sp_adopt(struct sp_queue *q, struct rte_mbuf *m)
+/* sp_slow is sp_head for what is neither ours nor alone. It may change the mbuf;
+ * NULL: the packet had to be copied and could not. */
+static struct sp_pbuf *sp_slow(struct sp_queue *q, struct rte_mbuf **mp)
 {
-	struct sp_pbuf *p;
-	uint32_t f, l4;
-	if (unlikely(!sp_plain_rx(q, m)) && unlikely(!sp_fits(m))) {
+	struct rte_mbuf *m = *mp;
+	if (!sp_fits(m)) {
 		struct rte_mbuf *c = rte_pktmbuf_copy(m, q->rx, 0, UINT32_MAX);
 		rte_pktmbuf_free(m);
 		if (c == NULL) {
@@ -151,9 +163,25 @@ static inline struct sp_pbuf *sp_adopt(struct sp_queue *q, struct rte_mbuf *m)
 			return NULL;
 		}
 		SP_COUNT(q->n.rx_copied, 1);
-		m = c;
+		*mp = m = c;
 	}
-	p = sp_head(q, m);
+	return sp_any(q, m);
+}
+
+/* sp_adopt makes a packet of an mbuf; NULL: it had to be copied and could not. */
+static inline struct sp_pbuf *sp_adopt(struct sp_queue *q, struct rte_mbuf *m)
+{
+	struct sp_pbuf *p;
+	uint32_t f, l4;
+	if (likely(m->pool == q->own && m->nb_segs == 1 && sp_direct(m))) {
+		q->rx_own++;
+		p = sp_head(m, q->own_tag);
+	} else if (likely(sp_lone(m))) {
+		q->rx_lent++;
+		p = sp_head(m, sp_foreign(q, m));
+	} else if ((p = sp_slow(q, &m)) == NULL) {
+		return NULL;
+	}
 	f = sp_rx_flags[(m->ol_flags >> 1) & 0xff];
 	l4 = (m->packet_type & RTE_PTYPE_L4_MASK) >> 8;
 	if (likely(q->hash_l4 >> l4 & 1)) {
@@ -212,7 +240,7 @@ uint32_t sp_rx(uintptr_t queue, uint64_t *dst, uint32_t want, int64_t now)
 	sp_balance(q->pool);
 	if (q->holds_head != q->holds_tail) {
 		memset(q->sent, 0, sizeof(q->sent));
-		q->sent_lent = q->released_n = 0;
+		q->released_n = 0;
 		q->books = 1;
 		sp_reclaim(q, now, SP_TX_MAX);
 	}
@@ -226,7 +254,10 @@ uint32_t sp_rx(uintptr_t queue, uint64_t *dst, uint32_t want, int64_t now)
 			rte_prefetch0(q->rx_mb[i + 4]);
 			rte_prefetch0(sp_pbuf_of(q->rx_mb[i + 4]));
 		}
+		/* Headers are rarely in one line: a frame begins at its end where the
+		 * sender has put the payload at the beginning of one. */
 		rte_prefetch0(rte_pktmbuf_mtod(q->rx_mb[i], void *));
+		rte_prefetch0(rte_pktmbuf_mtod_offset(q->rx_mb[i], void *, RTE_CACHE_LINE_SIZE));
 		p = sp_adopt(q, q->rx_mb[i]);
 		if (likely(p != NULL)) {
 			bytes += p->tot_len;

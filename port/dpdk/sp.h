@@ -36,6 +36,7 @@ enum {
 	SP_HEADROOM = 128, /* in front of the data room */
 
 	SP_CLASSES = 3,
+	SP_SORTS = SP_CLASSES + 1, /* of elements: by class, and lent */
 	SP_STANDARD = 1,
 
 	SP_STATE_CLASS = 0x03,
@@ -47,10 +48,13 @@ enum {
 
 	SP_RX_MAX = 512,  /* packets a receive crossing */
 	SP_TX_MAX = 256,  /* packets a transmit crossing */
-	SP_STOCK = 512,   /* elements in a reserve or a return list */
-	SP_REFILL = 256,  /* elements that go to or from a mempool at a time */
+	SP_STOCK = 512,   /* elements in a reserve or a return list, at most */
+	SP_LEAST = 64,    /* elements that are kept at hand, at least */
+	SP_GRAIN = 32,    /* elements that go to or from a mempool at a time, at least */
+	SP_PERIOD = 1024, /* crossings after which the need is judged anew */
 	SP_RANGES = 64,   /* ranges of memory that a device may read */
-	SP_SEG_MAX = 8192 /* bytes of an external segment */
+	SP_SEG_MAX = 8192, /* bytes of an external segment */
+	SP_AHEAD = 4      /* packets that are fetched into the cache ahead */
 };
 
 /* Flags of pbuf.Meta. */
@@ -74,11 +78,17 @@ enum {
 };
 
 /* The elements of a class that wait between a pool and its mempool. Both lists
- * are of mbufs. The pool takes from back first, then from stock. */
+ * are of pbufs. The pool takes from back first, then from stock. As many are kept
+ * as the pool takes in two crossings: with more, it would go round through more
+ * memory than the first caches hold. */
 struct sp_class {
 	struct rte_mempool *mp; /* NULL: the pool has memory of its own */
 	uint32_t stock_n;
 	uint32_t back_n;
+	uint32_t had;    /* elements at hand behind the last crossing */
+	uint32_t want;   /* and how many there are to be */
+	uint32_t peak;   /* the most that was taken between two crossings, of the period */
+	uint32_t rounds; /* crossings of the period */
 	uint64_t stock[SP_STOCK];
 	uint64_t back[SP_STOCK];
 };
@@ -88,7 +98,7 @@ struct sp_pool {
 	struct sp_class class[SP_CLASSES];
 	uint32_t lent_n;
 	uint32_t ranges_n;
-	uint64_t lent[SP_STOCK]; /* mbufs, to whatever mempool they are from */
+	uint64_t lent[SP_STOCK]; /* pbufs, to whatever mempool they are from */
 	uint64_t low[SP_RANGES], high[SP_RANGES];
 	uint64_t misses; /* crossings because a reserve was empty or a list full */
 };
@@ -125,6 +135,8 @@ struct sp_queue {
 	struct rte_mempool *own; /* the pool's standard class, or NULL */
 	struct rte_mempool *rx;  /* received frames are from here */
 	struct rte_mempool *copy_small, *copy; /* copies are made of these */
+	uint32_t copied;         /* packets with these flags go as copies */
+	uint32_t copy_small_room, copy_room; /* bytes that fit one of those */
 	struct rte_mempool *heads; /* headers of external segments */
 	struct sp_pool *pool;
 	uint8_t pool_id;
@@ -132,13 +144,13 @@ struct sp_queue {
 	uint8_t cleanup;   /* the device can be asked to let go of sent packets */
 	uint8_t any_range; /* the device reads any memory */
 	uint8_t iova_va;   /* its addresses are ours */
-	uint8_t direct[256]; /* by state: an element of ours that may go as it is */
+	uint8_t direct[256]; /* by state: 1 + the sort of an element of ours that may go as it is, or 0 */
 
 	/* Results of a crossing; the rest is good after sp_tx, and after sp_rx if
 	 * books says so. */
 	uint32_t books;
 	uint32_t rx_own, rx_lent; /* elements received */
-	uint32_t sent[SP_CLASSES], sent_lent; /* elements that are the device's now */
+	uint32_t sent[SP_SORTS];  /* elements that are the device's now */
 	uint32_t released_n;      /* pbufs to be freed by Go */
 	uint64_t released[2 * SP_TX_MAX + 64];
 
