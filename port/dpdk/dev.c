@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -96,12 +98,37 @@ int sp_probe(const char *devargs, uint16_t *port)
 	return -ENODEV;
 }
 
+static unsigned sp_turns; /* how often the interrupt thread has come round for us */
+
+static void sp_turn(void *arg)
+{
+	(void)arg;
+	__atomic_add_fetch(&sp_turns, 1, __ATOMIC_RELEASE);
+}
+
+/* sp_settle waits until DPDK's interrupt thread is through with what it does. A
+ * driver's handler that runs while its device is stopped stays registered (virtio
+ * does not look whether it could be taken away), and the next one uses a device
+ * that is not there. */
+static void sp_settle(void)
+{
+	unsigned before = __atomic_load_n(&sp_turns, __ATOMIC_ACQUIRE);
+	struct timespec nap = {0, 20000};
+	int i;
+	if (rte_eal_alarm_set(1, sp_turn, NULL) != 0) {
+		return;
+	}
+	for (i = 0; i < 50000 && __atomic_load_n(&sp_turns, __ATOMIC_ACQUIRE) == before; i++) {
+		(void)nanosleep(&nap, NULL);
+	}
+}
+
 int sp_remove(uint16_t port)
 {
 	struct rte_eth_dev_info info;
 	int err = rte_eth_dev_info_get(port, &info);
 	struct rte_device *dev = err == 0 ? (struct rte_device *)(uintptr_t)info.device : NULL;
-	if ((err = rte_eth_dev_close(port)) != 0) {
+	if ((err = sp_close(port)) != 0) {
 		return err;
 	}
 	return dev == NULL ? 0 : rte_dev_remove(dev);
@@ -367,8 +394,17 @@ int sp_start(struct sp_device *d, uint16_t *reta)
 	return 0;
 }
 
-int sp_stop(uint16_t port) { return rte_eth_dev_stop(port); }
-int sp_close(uint16_t port) { return rte_eth_dev_close(port); }
+int sp_stop(uint16_t port)
+{
+	sp_settle();
+	return rte_eth_dev_stop(port);
+}
+
+int sp_close(uint16_t port)
+{
+	sp_settle();
+	return rte_eth_dev_close(port);
+}
 
 /* Drivers that have read a packet when the burst returns. */
 static const char *const sp_prompt[] = {
