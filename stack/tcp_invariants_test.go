@@ -141,17 +141,22 @@ func checkOutOfOrder(t testing.TB, c *TCP, name string) {
 	require.Equal(t, n, c.ooBytes, "%s: out-of-order bytes", name)
 }
 
-// FuzzTCP drives a connection with arbitrary segments around its windows and
-// arbitrary calls of the user; the invariants hold after each.
+// FuzzTCP drives a connection with arbitrary segments around its windows, with and
+// without SACK blocks, and arbitrary calls of the user; the invariants hold after
+// each. The first byte says what the connection is like.
 func FuzzTCP(f *testing.F) {
-	f.Add([]byte{0, 0x10, 1, 0, 10, 1, 1, 200, 2, 3, 0, 0x11, 1, 0, 0, 1})
-	f.Add([]byte{1, 100, 1, 100, 1, 100, 0, 0x10, 1, 0, 0, 1, 0, 0x10, 1, 0, 0, 1, 0, 0x10, 1, 0, 0, 1, 2, 200})
-	f.Add([]byte{0, 0x10, 5, 0, 8, 1, 0, 0x10, 3, 0, 8, 1, 0, 0x11, 2, 0, 30, 1, 0, 0x10, 1, 0, 30, 1})
-	f.Add([]byte{5, 0, 0x10, 1, 0, 100, 1, 6, 3, 2, 250, 7})
+	for _, kind := range []byte{0, fuzzSACK, fuzzSACK | fuzzProbes, fuzzSACK | fuzzBig | fuzzMeter, fuzzSACK | fuzzBBR, fuzzProbes | fuzzBig, fuzzMeter} {
+		f.Add([]byte{kind, 0, 0x10, 1, 0, 10, 1, 1, 200, 2, 3, 0, 0x11, 1, 0, 0, 1})
+		f.Add([]byte{kind, 1, 100, 1, 100, 1, 100, 0, 0x10, 1, 0, 0, 1, 0, 0x10, 1, 0, 0, 1, 0, 0x10, 1, 0, 0, 1, 2, 200})
+		f.Add([]byte{kind, 0, 0x10, 5, 0, 8, 1, 0, 0x10, 3, 0, 8, 1, 0, 0x11, 2, 0, 30, 1, 0, 0x10, 1, 0, 30, 1})
+		f.Add([]byte{kind, 5, 0, 0x10, 1, 0, 100, 1, 6, 3, 2, 250, 7})
+		// Ten segments, holes in them, a D-SACK, a timeout, reneging.
+		f.Add([]byte{kind, 1, 250, 1, 250, 2, 1, 9, 0, 1, 20, 20, 9, 0, 2, 60, 20, 20, 20, 2, 1, 9, 0, 3, 100, 40, 60, 20, 20, 20, 2, 20,
+			9, 20, 2, 0, 20, 40, 40, 2, 100, 9, 0, 1, 20, 5, 10, 30, 2, 200, 9, 160, 0})
+		// A tail that is lost, and probed for; an error in between.
+		f.Add([]byte{kind, 1, 250, 9, 0, 1, 20, 40, 2, 3, 10, 200, 2, 20, 9, 80, 1, 0, 80, 2, 50, 10, 90, 2, 100})
+	}
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		cfg := noTS()
-		cfg.TCP.RecvBuf, cfg.TCP.SendBuf, cfg.TCP.DelayedAck = 4000, 8000, 10*time.Millisecond
-		sc := runScript(t, cfg, established)
 		next := func() int {
 			if len(ops) == 0 {
 				return 0
@@ -160,6 +165,7 @@ func FuzzTCP(f *testing.F) {
 			ops = ops[1:]
 			return int(b)
 		}
+		sc := fuzzConnection(t, next())
 		for n := 0; len(ops) > 0 && n < 200; n++ {
 			sc.fuzzStep(next)
 			sc.s.Flush(sc.now)
@@ -169,12 +175,44 @@ func FuzzTCP(f *testing.F) {
 	})
 }
 
+// What a connection of FuzzTCP is like.
+const (
+	fuzzSACK = 1 << iota
+	fuzzMeter
+	fuzzProbes
+	fuzzBig
+	fuzzBBR
+)
+
+func fuzzConnection(t *testing.T, kind int) *script {
+	cfg := noTS()
+	c := &cfg.TCP
+	c.RecvBuf, c.SendBuf, c.DelayedAck = 4000, 8000, 10*time.Millisecond
+	c.Meter = kind&fuzzMeter != 0
+	if kind&fuzzProbes != 0 { // small segments, so that there is data enough
+		c.MTUProbing, c.MTUProbeBase, c.MTUProbeFloor, c.InitialWindow = MTUProbingAlways, 400, 200, 20
+	}
+	if kind&fuzzBig != 0 {
+		c.GSO = GSOAlways
+	}
+	if kind&fuzzBBR != 0 {
+		c.Congestion = "bbr"
+	}
+	text := established
+	if kind&fuzzSACK != 0 {
+		text = strings.Replace(text, "mss=1000", "mss=1000 sackok", 1)
+	}
+	return runScript(t, cfg, text)
+}
+
 // fuzzStep does one arbitrary thing.
 func (sc *script) fuzzStep(next func() int) {
 	alive := sc.pcb != nil && sc.pcb.s != nil && sc.pcb.state != StateListen && sc.err == nil
-	switch op := next() % 9; {
+	switch op := next() % 11; {
 	case op == 0:
 		sc.fuzzSegment(next)
+	case op == 9:
+		sc.fuzzBlocks(next)
 	case op == 2:
 		sc.advance(int64(next()) * int64(20*time.Millisecond))
 	case !alive:
@@ -197,6 +235,10 @@ func (sc *script) fuzzStep(next func() int) {
 		sc.paused = !sc.paused
 	case op == 8:
 		sc.pcb.SetNoDelay(next()&1 != 0)
+	case op == 10: // a router, or a forger
+		if sc.pcb.sndMax != sc.pcb.sndUna {
+			sc.pcb.packetTooBig(next()*10, 0, sc.pcb.sndUna)
+		}
 	}
 }
 
@@ -216,5 +258,21 @@ func (sc *script) fuzzSegment(next func() int) {
 		ack = int(int32(c.sndUna.Sub(sc.iss[peerPort]))) + ackOff*50
 	}
 	line := fmt.Sprintf("%v %d len=%d ack=%d win=%d", header.TCPFlags(flags), seq, n, ack, win*40)
+	sc.in(strings.Fields(line))
+}
+
+// fuzzBlocks is an ACK with up to four SACK blocks, near what is in flight.
+func (sc *script) fuzzBlocks(next func() int) {
+	c := sc.pcb
+	if c == nil || c.s == nil || c.state == StateListen {
+		return
+	}
+	una := int(int32(c.sndUna.Sub(sc.iss[peerPort])))
+	ack, n := una+next()*50, next()%5
+	line := fmt.Sprintf("A %d ack=%d", int(int32(c.rcvNxt.Sub(header.Seq(uint32(peerISN))))), ack)
+	for i := range n {
+		left := una + (next()-4)*50
+		line += fmt.Sprintf("%s%d-%d", []string{" sack=", ","}[min(i, 1)], left, left+next()*50)
+	}
 	sc.in(strings.Fields(line))
 }

@@ -258,9 +258,10 @@ func (t *TCP) gather(n uint32) (p *pbuf.Pbuf, ok bool) {
 		}
 		q.TrimFront(int(k))
 		h.seq, h.n, h.sumOK = h.seq.Add(k), h.n-k, false
+		h.run = h.run && q.Len() != 0
 	}
 	p.Cat(more)
-	g.n, g.sumOK = n, false
+	g.n, g.sumOK, g.run = n, false, false
 	return p, true
 }
 

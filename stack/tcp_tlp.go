@@ -9,6 +9,10 @@ import (
 // tells. A probe after two round trips makes the peer say what it has, long before
 // the retransmission timer would start all over.
 //
+// Only connections with selective acknowledgements have probes, as RFC 8985 3 asks
+// for them and Linux has it: without them what comes back for a probe does not say
+// whether it was needed (7.4), and of a lost tail would show the last segment only.
+//
 // rtxAt is one of four timers: tfPersist, tfTLP and tfReoTimer say which; none of
 // them: retransmission.
 

@@ -17,6 +17,7 @@ import (
 // path, without a word, *most.
 func silentPath(t *testing.T, v6 bool, mtu int, most *int, cfg stack.TCPConfig) (n *Network, a, b *Host) {
 	n = newNet(t, 7)
+	cfg.RecvBuf, cfg.RecvBufMax = 1<<17, 1<<17
 	host := func(name string) *Host {
 		h, err := n.AddHost(HostConfig{Name: name, Stack: stack.Config{TCP: cfg}})
 		require.NoError(t, err)
@@ -29,8 +30,9 @@ func silentPath(t *testing.T, v6 bool, mtu int, most *int, cfg stack.TCPConfig) 
 		ends = [2]End{end(a, "2001:db8::1/64"), end(b, "2001:db8::2/64")}
 	}
 	ends[0].MTU, ends[1].MTU = mtu, mtu
-	// A queue of three bandwidth-delay products: nothing is lost but for its length.
-	dir := netem.Config{Rate: 20e6, Delay: 5 * ms, Queue: netem.Queue{Bytes: 1 << 22}}
+	// The queue takes all that the receiver's window does: nothing is lost but for its
+	// length.
+	dir := netem.Config{Rate: 8e6, Delay: 5 * ms, Queue: netem.Queue{Bytes: 1 << 18}}
 	_, err := n.Connect(LinkConfig{A: ends[0], B: ends[1], AB: dir, BA: dir, FilterAB: cut, FilterBA: cut})
 	require.NoError(t, err)
 	n.Run(3 * time.Second) // duplicate address detection
@@ -52,7 +54,8 @@ func TestPMTU_RFC4821_7_SearchFindsWhatThePathTakes(t *testing.T) {
 		{mtu: 1500, path: 1492, cfg: stack.TCPConfig{NoSACK: true}},
 		{mtu: 1500, path: 1400, cfg: stack.TCPConfig{NoTimestamps: true}},
 		{mtu: 9000, path: 9000},
-		{mtu: 9000, path: 4000, cfg: stack.TCPConfig{Congestion: "bbr"}},
+		{mtu: 9000, path: 4000},
+		{mtu: 1500, path: 1350, cfg: stack.TCPConfig{Congestion: "bbr"}},
 		{mtu: 9000, path: 1500, cfg: stack.TCPConfig{GSO: stack.GSOAlways}},
 		{mtu: 1500, path: 1280, v6: true},
 		{mtu: 9000, path: 1452, v6: true},
@@ -63,7 +66,7 @@ func TestPMTU_RFC4821_7_SearchFindsWhatThePathTakes(t *testing.T) {
 				n, a, b := silentPath(t, c.v6, c.mtu, &c.path, c.cfg)
 				f, err := n.AddFlow(FlowConfig{From: a, To: b, Port: 80})
 				require.NoError(t, err)
-				n.Run(8 * time.Second)
+				n.Run(4 * time.Second)
 				require.NoError(t, f.Err())
 				pmtu := f.Sender().Info().PMTU
 				require.LessOrEqual(t, pmtu, c.path)
@@ -77,8 +80,8 @@ func TestPMTU_RFC4821_7_SearchFindsWhatThePathTakes(t *testing.T) {
 					require.NotZero(t, st.BlackHoles)
 				}
 				from := f.Received()
-				n.Run(5 * time.Second)
-				require.Greater(t, f.Received()-from, uint64(0.85*20e6/8*5), "bytes in 5 s of 20 Mbit/s")
+				n.Run(2 * time.Second)
+				require.Greater(t, f.Received()-from, uint64(0.85*8e6/8*2), "bytes in 2 s of 8 Mbit/s")
 				f.Sender().Abort()
 				n.Run(time.Second)
 			})
