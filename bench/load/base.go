@@ -92,11 +92,16 @@ func (b *base) record(ns int64) {
 // connect makes a PCB for arg and has it connect, bound to the next local
 // address if there are several. No callback runs before it returns.
 func (b *base) connect(arg any) (*stack.TCP, error) {
-	pcb := b.s.NewTCP()
+	pcb, _, err := b.connectWrite(arg, nil)
+	return pcb, err
+}
+
+// connectWrite is connect with data for the SYN, of which n bytes were taken.
+func (b *base) connectWrite(arg any, first []byte) (pcb *stack.TCP, n int, err error) {
+	pcb = b.s.NewTCP()
 	if pcb == nil {
-		return nil, stack.ErrMem
+		return nil, 0, stack.ErrMem
 	}
-	var err error
 	if pcb.SndBuf() < b.need {
 		err = fmt.Errorf("load: size %d exceeds the send buffer of %d bytes: %w", b.need, pcb.SndBuf(), stack.ErrVal)
 	} else if len(b.cfg.From) != 0 {
@@ -109,14 +114,18 @@ func (b *base) connect(arg any) (*stack.TCP, error) {
 		pcb.SetNoDelay(true)
 		pcb.SetRecv(b.cb.recv)
 		pcb.SetSent(b.cb.sent)
-		err = pcb.Connect(b.cfg.To, b.cb.up)
+		if len(first) == 0 {
+			err = pcb.Connect(b.cfg.To, b.cb.up)
+		} else {
+			n, err = pcb.ConnectWrite(b.cfg.To, first, b.cb.up)
+		}
 	}
 	if err != nil {
 		pcb.Abort()
-		return nil, err
+		return nil, 0, err
 	}
 	pcb.SetErr(b.cb.err)
-	return pcb, nil
+	return pcb, n, nil
 }
 
 // closeSome closes connections of slots 0 … n-1 after Stop, a few a call. slot

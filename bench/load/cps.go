@@ -11,6 +11,7 @@ import (
 type CPS struct {
 	base
 	req   []byte
+	first []byte // req, with FastOpen
 	slots []cpsSlot
 	ramp  ramp[cpsSlot]
 }
@@ -19,13 +20,18 @@ type cpsSlot struct {
 	pcb   *stack.TCP
 	begun int64
 	got   int
+	sent  int // of the request, before it was connected
 	up    bool
 }
 
 // NewCPS makes a connection-rate client on s.
 func NewCPS(s *stack.Stack, cfg Config) *CPS {
 	cfg.setDefaults(64)
-	return &CPS{base: newBase(s, cfg), req: patternOf(cfg.Size)}
+	c := &CPS{base: newBase(s, cfg), req: patternOf(cfg.Size)}
+	if cfg.FastOpen {
+		c.first = c.req
+	}
+	return c
 }
 
 // Start opens the first connection.
@@ -43,13 +49,13 @@ func (c *CPS) pump() error {
 	for c.ramp.may() && !c.full() && c.pace.take(now) {
 		s := c.ramp.take()
 		s.begun, s.got, s.up = now, 0, false
-		pcb, err := c.connect(s)
+		pcb, n, err := c.connectWrite(s, c.first)
 		if err != nil { // ports or buffers are short: later
 			c.ramp.failed(s, now+stallRetry, true)
 			return err
 		}
 		c.begun++
-		s.pcb = pcb
+		s.pcb, s.sent = pcb, n
 	}
 	return nil
 }
@@ -59,7 +65,7 @@ func (c *CPS) connected(arg any, pcb *stack.TCP, _ error) error {
 	c.n.Opened++
 	s.up = true
 	c.ramp.opened()
-	return pcb.Write(c.req, 0) // no buffer: aborted, and onErr books it
+	return pcb.Write(c.req[s.sent:], 0) // no buffer: aborted, and onErr books it
 }
 
 func (c *CPS) recv(arg any, pcb *stack.TCP, p *pbuf.Pbuf, _ error) error {

@@ -94,6 +94,9 @@ type Config struct {
 	Count uint64
 	// Path is what HTTP asks for. Default "/".
 	Path string
+	// FastOpen sends the request with the SYN (cps; RFC 7413), if the stack's
+	// TCP.FastOpen.Connect is set and there is a cookie of the server.
+	FastOpen bool
 }
 
 func (c *Config) setDefaults(size int) {

@@ -80,6 +80,28 @@ func TestCPSOpensAndCloses(t *testing.T) {
 	w.clean()
 }
 
+// TestCPSFastOpen: with the request in the SYN the answer takes a round trip less, but
+// for the first connection, which asks for a cookie.
+func TestCPSFastOpen(t *testing.T) {
+	w := newWire(t, pbuf.Config{}, func(c *stack.Config) {
+		c.TCP.TimeWait = -1
+		c.TCP.FastOpen.Connect, c.TCP.FastOpen.Pending = true, -1
+	})
+	sv := w.serve(ServerConfig{})
+	c := NewCPS(w.client.s, Config{To: to(PortEcho), Conns: 20, Count: 1000, FastOpen: true})
+	w.start(c)
+	w.until(second, c.Done)
+	n := c.Counters()
+	require.Equal(t, uint64(1000), n.Ops)
+	require.Equal(t, uint64(1000), n.Closed)
+	require.Zero(t, n.Failed)
+	require.GreaterOrEqual(t, c.Latency().Min(), int64(2*wireDelay)*999/1000)
+	require.Less(t, c.Latency().ValueAtQuantile(50), int64(3*wireDelay))
+	require.Equal(t, uint64(999), w.client.s.Stats().TCP.FastOpenActive)
+	w.until(second, func() bool { return sv.Counters().Closed == 1000 && w.client.s.Stats().TCP.CurrPCBs == 0 })
+	w.clean()
+}
+
 func TestCPSWaitsForPortsInTimeWait(t *testing.T) {
 	w := newWire(t, pbuf.Config{}, func(c *stack.Config) {
 		c.TCP.PortMin, c.TCP.PortMax = 40000, 40009

@@ -129,6 +129,9 @@ func groupConfig(c *command, o *options, cores affinity.Set, far bool) shard.Con
 	cfg.Pool, cfg.Stack.TCP = size.pool, size.tcp
 	cfg.GRO, cfg.Stack.TCP.GSO = shard.GROPolicy(o.gro), stack.GSOMode(o.gso)
 	cfg.Stack.IPv6.DADTransmits = -1 // a generator begins at once
+	if o.fastOpen {
+		cfg.Stack.TCP.FastOpen.Connect, cfg.Stack.TCP.FastOpen.Pending = true, -1
+	}
 	cfg.Stack.TCP.TimeWait = o.timeWait
 	if o.timeWait == 0 {
 		cfg.Stack.TCP.TimeWait = -1 // none; a zero there is the stack's default

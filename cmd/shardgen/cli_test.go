@@ -160,6 +160,7 @@ func TestGeneratorsOnTheWire(t *testing.T) {
 		{"rr --count 5k --conns 100 --size 3000 --idle park", 5000},
 		{"rr --count 300 --rate 1000", 300},
 		{"cps --count 2000", 2000},
+		{"cps --count 2000 --fast-open", 2000},
 		{"udp --count 1000 --rate 50k --size 1400", 1000},
 		{"udp --count 1000 --rate 50k --echo", 1000},
 		{"http --count 1000 --path /bytes/20000 --idle spin", 1000},
@@ -172,6 +173,11 @@ func TestGeneratorsOnTheWire(t *testing.T) {
 			require.EqualValues(t, 7, r.Seed)
 			require.Equal(t, c.ops, r.Totals.Operations)
 			require.Zero(t, r.Totals.Failed+r.Totals.Errors, r.Problems)
+			if strings.Contains(c.args, "fast-open") {
+				require.Greater(t, r.TCP.FastOpens, c.ops/2)
+			} else {
+				require.Zero(t, r.TCP.FastOpens)
+			}
 			require.Len(t, r.Shards, 1)
 			require.Len(t, r.Server.Shards, 1)
 			// A machine that is too busy lets retransmission timers run out.

@@ -48,6 +48,7 @@ type options struct {
 
 	// Stack.
 	timeWait time.Duration
+	fastOpen bool
 	window   bytesValue
 	buffers  int
 	seed     seedValue
@@ -180,6 +181,7 @@ func (o *options) portFlags(f *pflag.FlagSet, c *command) {
 
 func (o *options) stackFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.timeWait, "time-wait", 0, "how long a connection that we closed first keeps its port. The default of none suits a generator but not RFC 9293 3.6.1, which wants 4 minutes")
+	f.BoolVar(&o.fastOpen, "fast-open", false, "TCP Fast Open (RFC 7413): servers take data of SYNs, and cps sends its request with the SYN once it has a cookie")
 	f.Var(&o.window, "window", "send and receive buffer of a connection (default 256K, less with many connections)")
 	f.IntVar(&o.buffers, "buffers", 0, "packet buffers of 2 KiB a shard (default by the number of connections)")
 	f.Var(&o.seed, "seed", "seed of ports and sequence numbers (default a new one each run; the report says which)")

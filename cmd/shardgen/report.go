@@ -102,6 +102,7 @@ type tcpReport struct {
 	Duplicates      uint64 `json:"duplicates"`
 	ResetsSent      uint64 `json:"resets_sent"`
 	BadSegments     uint64 `json:"bad_segments"`
+	FastOpens       uint64 `json:"fast_opens"` // connections that began with data in the SYN
 }
 
 // deviceReport are the port's own losses.
@@ -144,6 +145,7 @@ func tcpOf(s *stack.Stats) tcpReport {
 	return tcpReport{
 		Retransmits: t.RetransSegs, FastRetransmits: t.FastRetransmits, Timeouts: t.Timeouts,
 		OutOfOrder: t.OutOfOrderIn, Duplicates: t.DupSegsIn, ResetsSent: t.OutRsts, BadSegments: t.InErrs,
+		FastOpens: t.FastOpenActive + t.FastOpenPassive,
 	}
 }
 

@@ -146,7 +146,7 @@ func (g *generator) config(id int) load.Config {
 	}
 	cfg := load.Config{
 		To: g.o.target, Conns: int(part(uint64(g.o.conns))), Size: int(g.o.size), Path: g.o.path,
-		Rate: float64(g.o.rate) / float64(g.running), Count: part(uint64(g.o.count)),
+		Rate: float64(g.o.rate) / float64(g.running), Count: part(uint64(g.o.count)), FastOpen: g.o.fastOpen,
 	}
 	if len(g.o.addrs) > 1 {
 		for _, p := range g.o.addrs {

@@ -148,7 +148,7 @@ func (t *tcpReport) text(b *strings.Builder, title string) {
 	counters{
 		{"retransmits", t.Retransmits}, {"fast retransmits", t.FastRetransmits}, {"timeouts", t.Timeouts},
 		{"out of order", t.OutOfOrder}, {"duplicates", t.Duplicates}, {"resets sent", t.ResetsSent},
-		{"bad segments", t.BadSegments},
+		{"bad segments", t.BadSegments}, {"fast opens", t.FastOpens},
 	}.text(b, title)
 }
 
