@@ -152,6 +152,9 @@ func (t *TCP) fastSyn() bool {
 		t.bookSent(seg(q))
 		t.sentNew(q, seg(q))
 	}
+	if t.flags&tfMeter != 0 {
+		t.cold.meter.segsOut-- // the two were one
+	}
 	t.cold.fast.data = d.n
 	t.cold.fastInfo |= fastTried
 	t.setRtx(t.s.now + t.rtt.rto())
@@ -205,6 +208,9 @@ func (t *TCP) fastAnswer(retried bool) {
 	case t.sndUna.GreaterEq(t.iss.Add(1 + data)):
 		st.FastOpenActive++
 		*info |= fastSynData
+		if t.flags&tfMeter != 0 {
+			t.cold.meter.delivered, t.cold.meter.seen = 1, 1 // likewise
+		}
 		return
 	case retried:
 		*info |= fastInfo(FastOpenSynRetransmitted)
