@@ -90,6 +90,15 @@ func (l *lab) next() {
 
 func TestDPDKOverPacketSocket(t *testing.T) { dpdkVeth(t).talk(1<<30, 100_000) }
 
+// TestDPDKOverTap: the kernel has the other end of the driver's TAP device, which
+// is made before, so that it stays from one run to the next.
+func TestDPDKOverTap(t *testing.T) {
+	l := newDPDKLab(t, "net_tap", "iface="+labDevice)
+	l.output("ip", "tuntap", "add", "dev", labDevice, "mode", "tap", "multi_queue")
+	l.kernelEnd(labDevice)
+	l.talk(1<<28, 30_000)
+}
+
 // TestDPDKPair: both ends are ours, with two queues each; data goes both ways at
 // once and both ends see its hash.
 func TestDPDKPair(t *testing.T) {

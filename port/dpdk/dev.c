@@ -14,6 +14,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_version.h>
 
 #include "dev.h"
@@ -186,6 +187,11 @@ static void sp_choose(struct sp_device *d, const struct rte_eth_dev_info *info)
 		d->rx_offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
 	}
 	d->tx_offloads &= info->tx_offload_capa;
+	/* It compares the frame, link header and all, with the MTU, and takes neither
+	 * a segment of full size nor what is behind it, for ever. */
+	if (strcmp(d->driver, "net_tap") == 0) {
+		d->tx_offloads &= ~RTE_ETH_TX_OFFLOAD_TCP_TSO;
+	}
 	d->rx_offloads &= info->rx_offload_capa;
 	if ((d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) == 0) {
 		d->tx_offloads &= ~RTE_ETH_TX_OFFLOAD_TCP_TSO;
@@ -247,7 +253,9 @@ int sp_configure(struct sp_device *d)
 	if (err != 0) {
 		return sp_fail(d, "rte_eth_dev_configure", err);
 	}
-	/* net_tap reads only after a signal, which may come behind the interrupt. */
+	/* net_tap reads only after a signal, if it finds one that nobody handles. Go's
+	 * runtime handles all, but not in every program that has set DPDK up first, and
+	 * the signal may come behind the interrupt. */
 	d->intr = conf.intr_conf.rxq && strcmp(d->driver, "net_tap") != 0;
 	/* A device without the call has the MTU of its configuration. */
 	err = rte_eth_dev_set_mtu(d->port, d->mtu);
@@ -430,6 +438,27 @@ int sp_shared_mode(const struct sp_device *d, uint8_t *cleanup)
 	}
 	*cleanup = 1;
 	return SP_SHARED_HOLD;
+}
+
+int sp_times(const struct sp_device *d, struct sp_queue *q)
+{
+	int bit, at;
+	/* Those of cards are in ticks of a clock of theirs. */
+	if (strcmp(d->driver, "net_pcap") != 0 || (bit = rte_mbuf_dynflag_lookup(RTE_MBUF_DYNFLAG_RX_TIMESTAMP_NAME, NULL)) < 0 ||
+		(at = rte_mbuf_dynfield_lookup(RTE_MBUF_DYNFIELD_TIMESTAMP_NAME, NULL)) < 0) {
+		return 0;
+	}
+	if (q != NULL) {
+		q->time_flag = UINT64_C(1) << bit;
+		q->time_at = (uint32_t)at;
+		q->time_unit = 1000;
+	}
+	return 1;
+}
+
+int sp_inserts_in_software(const struct sp_device *d)
+{
+	return strstr(d->driver, "virtio") != NULL || strcmp(d->driver, "net_vhost") == 0 || strcmp(d->driver, "net_af_packet") == 0;
 }
 
 void sp_intr_end(uint16_t port, uint16_t queue, int fd)

@@ -61,6 +61,13 @@ int sp_set_reta(struct sp_device *d, const uint16_t *reta);
 int sp_get_reta(struct sp_device *d, uint16_t *reta);
 int sp_shared_mode(const struct sp_device *d, uint8_t *cleanup);
 
+/* sp_times fills in where the device writes the time of arrival and in which unit,
+ * if it does and that is known; 1: it is. */
+int sp_times(const struct sp_device *d, struct sp_queue *q);
+
+/* sp_inserts_in_software: the driver puts a tag into the packet's own bytes. */
+int sp_inserts_in_software(const struct sp_device *d);
+
 /* sp_intr makes the epoll descriptor of a queue's interrupts, -1: none. */
 int sp_intr(uint16_t port, uint16_t queue);
 void sp_intr_end(uint16_t port, uint16_t queue, int fd);

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
 )
@@ -229,6 +230,13 @@ func (p *Port) prepare(q *queue, qi int, shared C.int, cleanup C.uint8_t) error 
 	c := q.c
 	c.shared, c.cleanup = C.uint8_t(shared), cleanup
 	c.hash_l4 = C.uint32_t(p.hashedL4())
+	if C.sp_inserts_in_software(&p.d) != 0 {
+		// Not into bytes that others hold, nor where there is no headroom for it.
+		c.copied = C.SP_TX_VLAN
+	}
+	if p.info.Caps.Has(offload.RxTime) {
+		C.sp_times(&p.d, c)
+	}
 	if p.cfg.FastFree {
 		q.fastFree()
 	}

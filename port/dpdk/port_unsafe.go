@@ -236,6 +236,9 @@ func (p *Port) caps() (c offload.Caps) {
 			c |= o.caps
 		}
 	}
+	if C.sp_times(&p.d, nil) != 0 {
+		c |= offload.RxTime
+	}
 	// Cards clear CWR in all segments but the first; virtio does only if both
 	// ends have said so, which no call tells.
 	if c.Has(offload.TSO4) && !strings.Contains(C.GoString(&p.d.driver[0]), "virtio") {

@@ -193,6 +193,10 @@ static inline struct sp_pbuf *sp_adopt(struct sp_queue *q, struct rte_mbuf *m)
 	if (unlikely(f & SP_RX_VLAN)) {
 		p->vlan = m->vlan_tci;
 	}
+	if (unlikely(m->ol_flags & q->time_flag)) {
+		p->time = (int64_t)(*RTE_MBUF_DYNFIELD(m, q->time_at, uint64_t *) * q->time_unit);
+		p->flags |= SP_RX_TIME;
+	}
 	if (unlikely(m->ol_flags & RTE_MBUF_F_RX_LRO)) {
 		sp_lro(m, p);
 	}

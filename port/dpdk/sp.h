@@ -60,6 +60,7 @@ enum {
 /* Flags of pbuf.Meta. */
 enum {
 	SP_RX_HASH = 1 << 0,
+	SP_RX_TIME = 1 << 1,
 	SP_RX_VLAN = 1 << 2,
 	SP_RX_IP_GOOD = 1 << 3,
 	SP_RX_IP_BAD = 1 << 4,
@@ -130,6 +131,9 @@ struct sp_queue {
 	uint16_t queue;
 	uint32_t max_frame;
 	uint32_t hash_l4;        /* bit i: the hash of packets of L4 type i has ports */
+	uint64_t time_flag;      /* bit of mbufs that have a time of arrival; 0: none has */
+	uint32_t time_at;        /* where it is, in bytes from the mbuf's beginning */
+	uint32_t time_unit;      /* in ns */
 	uint64_t own_tag;        /* 8 bytes at sp_pbuf.ref of a received element of ours */
 	uint64_t lent_tag;       /* and of another's, room and class added */
 	struct rte_mempool *own; /* the pool's standard class, or NULL */

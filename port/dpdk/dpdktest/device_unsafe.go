@@ -31,9 +31,9 @@ var names atomic.Int32
 func NewMempool(n, private int) (Mempool, error) {
 	name := C.CString(fmt.Sprintf("raw %d", names.Add(1)))
 	defer C.free(unsafe.Pointer(name))
-	mp, err := C.raw_mempool(name, C.uint32_t(n), C.uint16_t(private))
+	mp := C.raw_mempool(name, C.uint32_t(n), C.uint16_t(private))
 	if mp == nil {
-		return Mempool{}, fmt.Errorf("dpdktest: no mempool: %w", err)
+		return Mempool{}, fmt.Errorf("dpdktest: no mempool of %d buffers", n)
 	}
 	return Mempool{mp}, nil
 }

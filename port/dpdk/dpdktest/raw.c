@@ -13,7 +13,8 @@
 
 struct rte_mempool *raw_mempool(const char *name, uint32_t n, uint16_t private_size)
 {
-	return rte_pktmbuf_pool_create(name, n, RTE_MEMPOOL_CACHE_MAX_SIZE, private_size, RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
+	uint32_t cache = RTE_MIN((uint32_t)RTE_MEMPOOL_CACHE_MAX_SIZE, n / 3 * 2);
+	return rte_pktmbuf_pool_create(name, n, cache, private_size, RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
 }
 
 uint32_t raw_missing(const struct rte_mempool *mp) { return rte_mempool_in_use_count(mp); }
