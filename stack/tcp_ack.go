@@ -22,6 +22,7 @@ func (t *TCP) ackInput(in *inSegment) bool {
 			in.reject(s, DropTCPAck)
 			return false
 		}
+		t.oldBlocks(in)
 		return true // an old ACK, but its data may be good
 	}
 	wnd := in.wnd << (t.sndScale & 31)

@@ -11,18 +11,18 @@ type prrState struct {
 }
 
 // window is how much may be sent now (RFC 6937 3): delivered bytes have newly
-// arrived, pipe bytes are in flight. Below the threshold the window grows as in
-// slow start, but only for an ACK that shows progress and no new loss; else it
-// follows what arrives (the reduction bound is chosen per ACK, as RFC 9937 has it).
+// arrived, pipe bytes are in flight. Below the threshold as much may go as arrives,
+// and catch up with what did not go before; an ACK that shows progress and no new
+// loss lets the window grow as in slow start (RFC 9937 6.2).
 func (r *prrState) window(delivered, pipe, ssthresh, mss uint32, progress bool) uint32 {
 	r.delivered += delivered
 	if pipe > ssthresh {
 		quota := (uint64(r.delivered)*uint64(ssthresh) + uint64(r.flight) - 1) / uint64(r.flight)
 		return uint32(max(0, int64(quota)-int64(r.out)))
 	}
-	limit := r.delivered - min(r.delivered, r.out)
+	limit := max(r.delivered-min(r.delivered, r.out), delivered)
 	if progress {
-		limit = max(limit, delivered) + mss
+		limit += mss
 	}
 	return min(ssthresh-pipe, limit)
 }

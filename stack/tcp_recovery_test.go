@@ -331,6 +331,36 @@ func TestPRR_RFC6937_3(t *testing.T) {
 	require.Equal(t, uint32(3*mss), r.window(2*mss, 3*mss, 10*mss, mss, true), "slow start")
 	r = prrState{flight: 20 * mss, delivered: 4 * mss, out: 4 * mss}
 	require.Equal(t, uint32(mss), r.window(2*mss, 9*mss, 10*mss, mss, true), "up to the threshold")
+	// As much as arrives, although the fast retransmit went without (RFC 9937 6.2).
+	r = prrState{flight: 10 * mss, out: mss}
+	require.Equal(t, uint32(mss), r.window(mss, 3*mss, 7*mss, mss, false))
+}
+
+// TestRecovery_RFC2018_5_BlocksOfAnOvertakenAck count like those of others.
+func TestRecovery_RFC2018_5_BlocksOfAnOvertakenAck(t *testing.T) {
+	sc := runScript(t, noTS(), tenOut+`
+		+20ms
+		< A 1 ack=1 sack=1001-2001
+		< A 1 ack=1 sack=1001-3001
+		< A 1 ack=1 sack=8001-9001,1001-3001
+		> A 1 len=1000
+		+20ms
+		< A 1 ack=4001 sack=8001-9001
+		> A 4001 len=1000
+		> A 5001 len=1000
+		> A 6001 len=1000
+		>
+		+2ms
+		< A 1 ack=3001 sack=5001-7001     # late
+		> A 7001 len=1000
+	`)
+	require.Equal(t, uint32(3000), sc.pcb.cold.loss.sacked)
+	require.Zero(t, sc.s.stats.TCP.DSACKsIn)
+	// What lies below is old; nothing that was never sent is believed.
+	sc.run("< A 1 ack=3001 sack=3001-4001\n < A 1 ack=3001 sack=20001-21001")
+	require.Equal(t, uint32(3000), sc.pcb.cold.loss.sacked)
+	require.Zero(t, sc.s.stats.TCP.DSACKsIn)
+	sc.out = nil
 }
 
 func TestFRTO_RFC5682_2_1_Spurious(t *testing.T) {

@@ -43,6 +43,25 @@ func (t *TCP) takeBlocks(l *tcpLoss, ack header.Seq, blocks []header.SACKBlock) 
 	return dsack
 }
 
+// oldBlocks takes the blocks of an ACK that another has overtaken: what they tell is
+// still true (RFC 2018 5). What they tell of duplicates is not looked at.
+func (t *TCP) oldBlocks(in *inSegment) {
+	if t.flags&(tfSack|tfLoss) != tfSack|tfLoss || in.opts.NSACK == 0 {
+		return
+	}
+	var fresh [len(in.opts.SACK)]header.SACKBlock
+	n := 0
+	for _, b := range in.opts.SACK[:in.opts.NSACK] {
+		if b.Left.GreaterEq(t.sndUna) {
+			fresh[n] = b
+			n++
+		}
+	}
+	if n != 0 {
+		t.ackLossy(t.sndUna, 0, fresh[:n], false)
+	}
+}
+
 // news is what of b was not told by the blocks of the last ACK, as far as that is
 // easy to say: blocks mostly grow at one end.
 func news(b header.SACKBlock, seen []header.SACKBlock) header.SACKBlock {
