@@ -198,7 +198,7 @@ type TCPConfig struct {
 	MTUProbing MTUProbing
 	// MTUProbeBase is the payload of a segment with which that begins, and
 	// MTUProbeFloor the least that is tried where even this does not arrive.
-	// Defaults 1024 and 536, at least 48; over IPv6 a packet has 1280 bytes at
+	// Defaults 1024 and 536 or that, at least 48; over IPv6 a packet has 1280 bytes at
 	// least.
 	MTUProbeBase, MTUProbeFloor int
 	// MTUProbeThreshold bytes less than what does not arrive are good enough.

@@ -195,11 +195,11 @@ func (t *TCP) retryLimit() int {
 	return cfg.Retries
 }
 
-// SetMSS bounds the payload of a segment in both directions, before Connect or
-// Listen (TCP_MAXSEG); 0 is the stack's configuration. ErrIsConn afterwards,
-// ErrVal outside 88 … 65495.
+// SetMSS bounds the payload of a segment in both directions, before Connect or for
+// a listener's connections (TCP_MAXSEG); 0 is the stack's configuration. ErrIsConn
+// afterwards, ErrVal outside 88 … 65495.
 func (t *TCP) SetMSS(n int) error {
-	if t.state != StateClosed {
+	if t.state != StateClosed && t.state != StateListen {
 		return ErrIsConn
 	}
 	if n != 0 && (n < 88 || n > 65495) {
@@ -210,10 +210,10 @@ func (t *TCP) SetMSS(n int) error {
 }
 
 // SetInitialWindow sets the congestion window that the connection begins with,
-// in segments (RFC 6928 has 10), before Connect or Listen; 0 is the stack's
-// configuration. ErrIsConn afterwards, ErrVal outside 0 … 1000.
+// in segments (RFC 6928 has 10), before Connect or for a listener's connections; 0
+// is the stack's configuration. ErrIsConn afterwards, ErrVal outside 0 … 1000.
 func (t *TCP) SetInitialWindow(segments int) error {
-	if t.state != StateClosed {
+	if t.state != StateClosed && t.state != StateListen {
 		return ErrIsConn
 	}
 	if segments < 0 || segments > 1000 {

@@ -144,8 +144,20 @@ func TestTCPKnobs_RFC6298_2_BoundsOfTheTimeout(t *testing.T) {
 func TestTCPKnobs_SegmentSizeAndInitialWindow(t *testing.T) {
 	sc := runScript(t, noTS(), "listen")
 	l := sc.pcb
-	require.ErrorIs(t, l.SetMSS(500), ErrIsConn)
-	require.ErrorIs(t, l.SetInitialWindow(3), ErrIsConn)
+	// A listener's may change: the next connection has what it is then.
+	require.NoError(t, l.SetMSS(500))
+	require.NoError(t, l.SetInitialWindow(3))
+	sc.run(`
+		< S 0 mss=1000
+		> SA 0 ack=1 mss=500
+		< A 1 ack=1
+	`)
+	require.Equal(t, uint32(1500), sc.pcb.cc.Cwnd)
+	require.ErrorIs(t, sc.pcb.SetMSS(600), ErrIsConn)
+	require.ErrorIs(t, sc.pcb.SetInitialWindow(4), ErrIsConn)
+	sc.pcb.Abort()
+	sc.s.Flush(sc.now)
+	sc.out = nil
 	require.NoError(t, l.Close())
 	l = sc.s.NewTCP()
 	require.ErrorIs(t, l.SetMSS(80), ErrVal)

@@ -52,7 +52,9 @@ type tcpLoss struct {
 	priorHigh            header.Seq
 	priorSacked          uint32
 	ecr                  uint32 // echoed timestamp, 0: none
-	original             bool   // data of before the timeout that was never sent again has arrived
+	reordered            bool   // what was sent before something that had arrived has, from here on
+	reorderedAt          header.Seq
+	original             bool // data of before the timeout that was never sent again has arrived
 }
 
 // lossPart returns the state, making it if need be.
@@ -98,7 +100,7 @@ func (t *TCP) ackLossy(ack header.Seq, tsEcr uint32, blocks []header.SACKBlock, 
 	l := t.lossPart()
 	a := t.ackSample()
 	a.FlightBefore = t.inFlight()
-	l.delivered, l.newlyLost, l.original = 0, 0, false
+	l.delivered, l.newlyLost, l.original, l.reordered = 0, 0, false, false
 	l.priorHigh, l.priorSacked, l.ecr = l.high, l.sacked, tsEcr
 	advance := ack.Sub(t.sndUna)
 	dsack := t.flags&tfSack != 0 && len(blocks) != 0 && t.takeBlocks(l, ack, blocks)
@@ -106,6 +108,9 @@ func (t *TCP) ackLossy(ack header.Seq, tsEcr uint32, blocks []header.SACKBlock, 
 	t.sndUna = ack
 	if t.sndNxt.Less(ack) {
 		t.sndNxt = ack
+	}
+	if l.reordered {
+		t.noteReordering(l.reorderedAt, l.priorHigh)
 	}
 	if advance != 0 {
 		t.cold.hist.noteProgress(t.s.now)
@@ -161,7 +166,9 @@ func (l *tcpLoss) deliver(t *TCP, g *tcpSeg, n uint32) {
 		// later shows that the path reorders.
 		if l.priorSacked != 0 && g.end().Less(l.priorHigh) {
 			t.flags |= tfReordered
-			t.noteReordering(g, l.priorHigh)
+			if !l.reordered || g.seq.Less(l.reorderedAt) {
+				l.reordered, l.reorderedAt = true, g.seq
+			}
 		}
 	}
 	l.rack.delivered(t, g, l.ecr)

@@ -77,11 +77,12 @@ func (t *TCP) noteOpening() {
 	}
 }
 
-// noteReordering counts that g has arrived after what lies up to high.
-func (t *TCP) noteReordering(g *tcpSeg, high header.Seq) {
+// noteReordering counts an ACK of data from seq on that has arrived after what lies
+// up to high.
+func (t *TCP) noteReordering(seq, high header.Seq) {
 	h := &t.cold.hist
 	h.reordSeen++
-	h.reordering = min(max(h.reordering, (high.Sub(g.seq)+uint32(t.mss)-1)/uint32(t.mss)), 300)
+	h.reordering = min(max(h.reordering, (high.Sub(seq)+uint32(t.mss)-1)/uint32(t.mss)), 300)
 }
 
 // chrono is what a connection spends its time with.

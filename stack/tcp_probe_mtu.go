@@ -374,7 +374,7 @@ func (s *Stack) raiseMTU(dst header.Addr, mtu int) {
 // setProbeDefaults completes the configuration of the search.
 func (t *TCPConfig) setProbeDefaults() {
 	def(&t.MTUProbeBase, 1024)
-	def(&t.MTUProbeFloor, minPathMTU-header.IPv4Len-header.TCPLen)
+	def(&t.MTUProbeFloor, min(minPathMTU-header.IPv4Len-header.TCPLen, t.MTUProbeBase))
 	def(&t.MTUProbeThreshold, 8)
 	def(&t.MTUProbeInterval, 10*time.Minute)
 }

@@ -55,6 +55,13 @@ func TestScriptRunnerTells(t *testing.T) {
 	}
 }
 
+// TestScriptRunnerSettingsThatContradict are told, whatever the script does then.
+func TestScriptRunnerSettingsThatContradict(t *testing.T) {
+	_, err := runText(t, "`sysctl -q net.ipv4.tcp_base_mss=10`\n"+open, Options{})
+	require.ErrorIs(t, err, ErrUnsupported)
+	require.Contains(t, err.(*Error).Diff(), "MTUProbeFloor")
+}
+
 // TestScriptRunnerCalls runs calls that block, wait and come back.
 func TestScriptRunnerCalls(t *testing.T) {
 	for _, c := range []struct{ name, text string }{

@@ -31,7 +31,6 @@ func (r *runner) world() error {
 		return mismatch(0, "no buffers: %v", err)
 	}
 	w := &world{pool: pool}
-	r.w = w
 	c := &r.cfg
 	c.stack.Pool = pool
 	if c.stack.IPv6.DADTransmits == 0 {
@@ -41,8 +40,10 @@ func (r *runner) world() error {
 		c.stack.Seed[0] = 1
 	}
 	if w.stack, err = stack.New(c.stack); err != nil {
+		_ = pool.Close() // nobody has had a buffer
 		return unsupported(0, "these settings: %v", err)
 	}
+	r.w = w
 	w.stack.SetNow(r.now)
 	w.nif, err = w.stack.AddNetif(stack.NetifConfig{MAC: ourMAC, MTU: c.mtu, Output: r.output})
 	if err != nil {
