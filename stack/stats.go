@@ -127,10 +127,11 @@ type TCPStats struct {
 	FastOpenActiveFail  uint64 // and not, so that it was sent again
 	FastOpenCookiesRecv uint64
 	FastOpenPaused      uint64 // attempts left out after failures
+	FastOpenNoRoom      uint64 // or for want of room for the option, or of a buffer
 	FastOpenBlackHoles  uint64 // that had all attempts left out for a while
 	// The server.
 	FastOpenPassive     uint64 // connections that the user had with the SYN
-	FastOpenPassiveFail uint64 // cookies that were not good
+	FastOpenPassiveFail uint64 // SYNs whose cookie was not good, or whose data found no buffer
 	FastOpenOldKey      uint64 // that were, by the key before
 	FastOpenCookieReqs  uint64
 	FastOpenOverflows   uint64 // SYNs beyond FastOpen.Pending

@@ -96,6 +96,7 @@ func (t *TCP) fastConnect(b []byte) (n int, sent bool) {
 	}
 	if own+t.fastOptionLen()-t.packedLen() > header.TCPMaxOptions {
 		f.cookieLen = -1
+		s.stats.TCP.FastOpenNoRoom++
 		return 0, false
 	}
 	if f.cookieLen == 0 {
@@ -108,6 +109,7 @@ func (t *TCP) fastConnect(b []byte) (n int, sent bool) {
 	}
 	p := t.newSegment(b, t.sndLbb, false)
 	if p == nil {
+		s.stats.TCP.FastOpenNoRoom++
 		return 0, false
 	}
 	t.pushSeg(p)
@@ -116,7 +118,10 @@ func (t *TCP) fastConnect(b []byte) (n int, sent bool) {
 		flags = WriteMore
 	}
 	t.written(len(b), flags)
-	return len(b), t.fastSyn()
+	if sent = t.fastSyn(); !sent {
+		s.stats.TCP.FastOpenNoRoom++
+	}
+	return len(b), sent
 }
 
 // fastSyn sends the SYN with the data that is queued behind it, as one segment that

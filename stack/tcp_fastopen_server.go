@@ -59,6 +59,7 @@ func (t *TCP) fastListen(in *inSegment) bool {
 	}
 	if take && in.n != 0 && s.starved() { // the peer sends its data again
 		take = false
+		st.FastOpenPassiveFail++
 	}
 	c := s.NewTCP()
 	if c == nil {

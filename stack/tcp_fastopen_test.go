@@ -196,6 +196,7 @@ func TestFastOpen_NoRoomForTheCookie(t *testing.T) {
 	sc.dial(100)
 	sc.run("> S 0 nofo uto=60 sackok ts\n< SA 0 ack=1 mss=1000\n> PA 1 len=100")
 	require.Equal(t, 1, sc.s.tcp.fast.parts.count(), "the part is given back")
+	require.EqualValues(t, 1, sc.s.stats.TCP.FastOpenNoRoom)
 }
 
 // count is how many parts are in the list.
@@ -342,6 +343,7 @@ func TestFastOpen_StarvedStack(t *testing.T) {
 	sc := runScript(t, tfo(), "listen")
 	release := sc.holdBuffers(sc.pool.Cap(pbuf.ClassStandard)/starveShare - 1)
 	sc.run("< S 0 len=10 fo=good\n> SA 0 ack=1 nofo\naccepted 0")
+	require.EqualValues(t, 1, sc.s.stats.TCP.FastOpenPassiveFail)
 	release()
 	sc.run("< PA 1 len=10 ack=1\naccepted 1\ngot 10")
 }
