@@ -74,6 +74,9 @@ type Options struct {
 	MTU    int // default 1500
 	// Offload of the in-memory wire. A real port does what it can.
 	Offload Offload
+	// GSOMax, with OffloadPort, is stack.TCPConfig.GSOMax; the wire takes such
+	// packets whole (BIG TCP).
+	GSOMax int
 	// IPv6 gives both ends of the wire IPv6 addresses, too.
 	IPv6 bool
 	// Backlog of each listener of a server shard. Default 65536.
@@ -202,6 +205,9 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	if tb.opt.Layout == Split {
 		depth = 2048
 	}
+	if tb.opt.GSOMax != 0 {
+		depth = max(depth, 1024) // a packet is a few hundred buffers
+	}
 	a, b, err := tb.openWire(queues, depth)
 	if err != nil {
 		return nil, nil, err
@@ -220,6 +226,7 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 		if tb.opt.Offload != OffloadNone {
 			x.Pool.Jumbo = 64 + 8*min(n, 256)
 		}
+		x.Stack.TCP.GSOMax = tb.opt.GSOMax
 		x.Idle = shard.Spin
 		x.KeepProcs = true
 	}
@@ -249,6 +256,9 @@ func (tb *Testbed) openWire(queues, depth int) (client, server port.Port, err er
 		return tb.opt.Wire(queues, depth)
 	}
 	caps := tb.opt.Offload.caps()
+	if tb.opt.GSOMax != 0 {
+		caps |= offload.BigTCP
+	}
 	a, b, err := mem.New(mem.Config{Pause: true,
 		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
 		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},

@@ -84,8 +84,8 @@ func PseudoHeader6(src, dst Addr, p Protocol, n uint32) uint16 {
 // PseudoHeader returns the sum of the pseudo-header of the family of dst; n is
 // the length of L4 header and data in bytes.
 func PseudoHeader(src, dst Addr, p Protocol, n uint32) uint16 {
-	if dst.Is4() {
-		return PseudoHeader4(src, dst, p, uint16(n))
+	if dst.Is4() { // IPv4's length has 16 bits, but for what never leaves the machine
+		return fold(uint64(src.Uint32()) + uint64(dst.Uint32()) + uint64(p) + uint64(n))
 	}
 	return PseudoHeader6(src, dst, p, n)
 }

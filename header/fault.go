@@ -31,6 +31,7 @@ const (
 	FaultIPv6ExtMany // more extension headers than the walker follows
 	FaultIPv6Order   // hop-by-hop options not directly after the IPv6 header
 	FaultIPv6Option  // option that overruns its header
+	FaultIPv6Jumbo   // jumbo payload option that is missing, not allowed, or too small (RFC 2675 3)
 
 	FaultICMPv4Short // under 8 bytes
 	FaultICMPv6Short // under 8 bytes
@@ -59,7 +60,7 @@ var faultNames = [NumFaults]string{
 	"eth_short", "vlan_short",
 	"arp_short", "arp_kind",
 	"ipv4_short", "ipv4_version", "ipv4_ihl", "ipv4_total", "ipv4_option",
-	"ipv6_short", "ipv6_version", "ipv6_payload", "ipv6_mapped", "ipv6_zone", "ipv6_ext", "ipv6_ext_many", "ipv6_order", "ipv6_option",
+	"ipv6_short", "ipv6_version", "ipv6_payload", "ipv6_mapped", "ipv6_zone", "ipv6_ext", "ipv6_ext_many", "ipv6_order", "ipv6_option", "ipv6_jumbo",
 	"icmpv4_short", "icmpv6_short",
 	"nd_short", "nd_hop_limit", "nd_code", "nd_addr", "nd_option",
 	"mld_short", "mld_addr",

@@ -16,8 +16,8 @@ type IPv6 [IPv6Len]byte
 
 // ParseIPv6 is the gate of IPv6: the version is 6 and the payload lies within
 // b. payloadLen, in bytes, counts extension headers and the upper layer;
-// what lies behind is padding of the link. Jumbograms (RFC 2675) are not
-// known: their length 0 is taken as it stands.
+// what lies behind is padding of the link. Of jumbograms (RFC 2675) it is 0:
+// IsJumbo tells, and ParseIPv6Jumbo says what it is.
 //
 // IPv4-mapped addresses don't belong on the wire (RFC 6890 table 20) and are
 // refused, or else an IPv6 packet could pass for one of IPv4: both have the

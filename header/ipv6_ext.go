@@ -64,6 +64,7 @@ type IPv6Extensions struct {
 	Options     int      // offset of an unknown option with an action; -1 = none
 	Action      IPv6OptAction
 	RouterAlert bool // RFC 2711, in hop-by-hop options
+	Jumbo       int  // offset of a jumbo payload option (RFC 2675); 0 = none
 }
 
 // nextOffFixed is where the next-header byte of the fixed header lies as seen
@@ -165,6 +166,8 @@ func (x *IPv6Extensions) options(h []byte) Fault {
 		case typ == ipv6OptPadN:
 		case typ == ipv6OptRouterAlert && n == 2 && x.Protocol == ProtoHopByHop:
 			x.RouterAlert = true
+		case typ == ipv6OptJumbo && n == ipv6OptJumboLen && x.Protocol == ProtoHopByHop:
+			x.Jumbo = x.Off + i
 		case typ>>6 != 0 && x.Options < 0:
 			x.Options, x.Action = x.Off+i, IPv6OptAction(typ>>6)
 		}

@@ -25,6 +25,7 @@ const (
 	MultiSeg                    // sends chains of buffers
 	RSSHash                     // gives the RSS hash of a packet in Meta.Hash
 	RxTime                      // gives the time of arrival in Pbuf.Time
+	BigTCP                      // with TSO: takes TCP packets of up to MaxBig bytes
 
 	numCaps = iota
 )
@@ -43,15 +44,32 @@ const (
 const (
 	MaxUSO = 64    // datagrams made of one packet (Linux: UDP_MAX_SEGMENTS)
 	MaxTSO = 65535 // bytes of an IP packet, IPv6 header not counted
+	// MaxBig is MaxTSO with BigTCP, as in Linux (GSO_MAX_SIZE). Packets of more
+	// than MaxTSO are jumbograms over IPv6 (RFC 2675), and have a total length of
+	// 0 over IPv4; they are cut before they leave the machine.
+	MaxBig = 512 << 10
 )
 
 var capNames = [numCaps]string{
 	"TxIPCsum", "TxTCPCsum", "TxUDPCsum", "RxCsum", "TSO4", "TSO6", "TSOECN",
 	"USO", "LRO", "UDPLRO", "VLANInsert", "VLANStrip", "MultiSeg", "RSSHash", "RxTime",
+	"BigTCP",
 }
 
 // Has reports whether c includes all of want.
 func (c Caps) Has(want Caps) bool { return c&want == want }
+
+// MaxSegment is how many bytes of an IP packet, IPv6 header not counted, the port
+// cuts: MaxTSO or MaxBig; 0 if it cuts no TCP at all.
+func (c Caps) MaxSegment() int {
+	switch {
+	case c&(TSO4|TSO6) == 0:
+		return 0
+	case c.Has(BigTCP):
+		return MaxBig
+	}
+	return MaxTSO
+}
 
 // String lists the offloads, separated by "|"; "none" for the empty set.
 func (c Caps) String() string {

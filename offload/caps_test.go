@@ -25,9 +25,9 @@ func TestCapsString(t *testing.T) {
 	require.Equal(t, "LRO|unknown", (offload.LRO | 1<<31).String())
 
 	names := strings.Split(offload.All.String(), "|")
-	require.Len(t, names, 15)
+	require.Len(t, names, 16)
 	require.NotContains(t, names, "unknown")
-	require.Equal(t, "unknown", (offload.RxTime << 1).String(), "RxTime is the last")
-	require.Equal(t, offload.RxTime<<1-1, offload.All)
+	require.Equal(t, "unknown", (offload.BigTCP << 1).String(), "BigTCP is the last")
+	require.Equal(t, offload.BigTCP<<1-1, offload.All)
 	require.True(t, offload.All.Has(offload.Software))
 }

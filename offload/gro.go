@@ -12,6 +12,10 @@ type GRO struct {
 	// UDP also joins datagrams. What comes of that are packets of several
 	// datagrams, which the receiver has to tell apart by SegSize.
 	UDP bool
+	// Max is how many bytes an IP packet, IPv6 header not counted, of joined TCP
+	// segments may have. Default MaxTSO; with more, up to MaxBig, the packets are
+	// those of BigTCP.
+	Max int
 
 	n     GROStats
 	epoch uint32 // of the burst; a slot of another one is empty
@@ -66,7 +70,7 @@ type groSlot struct {
 //     no extension headers;
 //   - it has no padding, its IPv4 and its TCP or UDP checksum are right, and UDP
 //     has one;
-//   - all together is an IP packet of at most 64 KiB, and at most MaxUSO
+//   - all together is an IP packet of at most g.Max bytes, and at most MaxUSO
 //     datagrams.
 //
 // A frame that is not joined ends what it might have been joined to, so that
@@ -150,10 +154,19 @@ func (g *GRO) take(p *pbuf.Pbuf) bool {
 		if f == nil {
 			f = g.claim(slot, &s)
 		}
-		f.begin(&s)
+		f.begin(&s, g.most(&s))
 		g.lead(f)
 	}
 	return false
+}
+
+// most is how many bytes a packet that begins with s may have: IP header and all,
+// but not that of IPv6.
+func (g *GRO) most(s *groFrame) int {
+	if s.udp || !s.v4 && s.p.Headroom() < header.IPv6JumboLen {
+		return MaxTSO
+	}
+	return min(max(g.Max, MaxTSO), MaxBig)
 }
 
 // find looks the flow of a frame up. If f is nil there is none, and slot is

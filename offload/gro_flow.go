@@ -21,15 +21,15 @@ type groFlow struct {
 	sum      uint16 // of the pseudo-header without the length, for follow
 }
 
-// begin starts a packet with frame s.
-func (f *groFlow) begin(s *groFrame) {
+// begin starts a packet of at most most bytes with frame s.
+func (f *groFlow) begin(s *groFrame, most int) {
 	f.groFrame = *s
 	f.seg, f.count, f.ends = s.n, 1, 0
 	if s.v4 {
 		f.id = (*header.IPv4)(s.b[s.l3:]).ID() + 1
-		f.room = MaxTSO - s.p.TotLen() + s.l3
+		f.room = most - s.p.TotLen() + s.l3
 	} else {
-		f.room = MaxTSO - s.p.TotLen() + s.l4
+		f.room = most - s.p.TotLen() + s.l4
 	}
 	if !s.udp {
 		f.next = (*header.TCP)(s.b[s.l4:]).Seq().Add(uint32(s.n))
@@ -118,14 +118,19 @@ func (f *groFlow) finish() {
 	p := f.chain.Finish()
 	total := p.TotLen()
 	b := f.b
+	sum := f.pseudo(b, total-f.l4)
 	if f.v4 {
 		ip := (*header.IPv4)(b[f.l3:])
-		ip.SetTotalLen(uint16(total - f.l3))
+		ip.SetTotalLen(0) // as of BigTCP
+		if n := total - f.l3; n <= MaxTSO {
+			ip.SetTotalLen(uint16(n))
+		}
 		ip.FillChecksum(b[f.l3:f.l4])
+	} else if n := total - f.l4; n <= MaxTSO {
+		(*header.IPv6)(b[f.l3:]).SetPayloadLen(uint16(n))
 	} else {
-		(*header.IPv6)(b[f.l3:]).SetPayloadLen(uint16(total - f.l4))
+		f.makeJumbo(p, n)
 	}
-	sum := f.pseudo(b, total-f.l4)
 	if f.udp {
 		udp := (*header.UDP)(b[f.l4:])
 		udp.SetLength(uint16(total - f.l4))
@@ -138,4 +143,20 @@ func (f *groFlow) finish() {
 	p.Flags |= pbuf.RxLRO | pbuf.RxL4CsumGood | pbuf.RxL4Partial
 	p.SegSize = uint16(f.seg)
 	p.L2Len, p.L3Len, p.L4Len = uint8(f.l3), uint8(f.l4-f.l3), uint8(f.data-f.l4)
+	if p.Len() != len(b) { // a jumbogram
+		p.L3Len += header.IPv6JumboLen
+	}
+}
+
+// makeJumbo makes p a jumbogram (RFC 2675 2) of n bytes behind the IPv6 header: all
+// headers up to that one move to the front, where begin has seen that there is
+// room.
+func (f *groFlow) makeJumbo(p *pbuf.Pbuf, n int) {
+	p.AddHeader(header.IPv6JumboLen)
+	b := p.Payload()
+	at := copy(b, f.b[:f.l4])
+	ip := (*header.IPv6)(b[f.l3:])
+	(*header.IPv6Jumbo)(b[at:]).Encode(ip.NextHeader(), uint32(n+header.IPv6JumboLen))
+	ip.SetNextHeader(header.ProtoHopByHop)
+	ip.SetPayloadLen(0)
 }

@@ -186,6 +186,9 @@ func (s *groFrame) pseudo(b []byte, n int) uint16 {
 	}
 	if s.v4 {
 		ip := (*header.IPv4)(b[s.l3:])
+		if n > MaxTSO {
+			return header.PseudoHeader(ip.Src(), ip.Dst(), proto, uint32(n))
+		}
 		return header.PseudoHeader4(ip.Src(), ip.Dst(), proto, uint16(n))
 	}
 	ip := (*header.IPv6)(b[s.l3:])

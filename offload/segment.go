@@ -18,6 +18,9 @@ func portCuts(p *pbuf.Pbuf, have Caps) bool {
 	l3, l4 := int(p.L2Len), int(p.L2Len)+int(p.L3Len)
 	v6 := p.GetAt(l3)>>4 == 6
 	most := l3 + MaxTSO
+	if p.Flags&pbuf.TxTSO != 0 && have.Has(BigTCP) {
+		most = l3 + MaxBig
+	}
 	if v6 {
 		most += header.IPv6Len
 	}
@@ -52,7 +55,11 @@ func SegCount(p *pbuf.Pbuf) int {
 func SegNetLen(p *pbuf.Pbuf) int {
 	n := p.TotLen() - int(p.L2Len)
 	if p.Flags&(pbuf.TxTSO|pbuf.TxUSO|pbuf.RxLRO) != 0 && p.SegSize != 0 {
-		n = min(n, int(p.L3Len)+int(p.L4Len)+int(p.SegSize))
+		hdr := int(p.L3Len) + int(p.L4Len)
+		if n > MaxTSO && p.L3Len == header.IPv6Len+header.IPv6JumboLen { // frames have none
+			hdr -= header.IPv6JumboLen
+		}
+		n = min(n, hdr+int(p.SegSize))
 	}
 	return n
 }
@@ -98,7 +105,9 @@ func (g *Segmenter) Stats() SegmentStats { return g.n }
 // lengths, with TxTSO or TxUSO set, and SegSize, L2Len, L3Len and L4Len. The
 // checksum field has the sum of the pseudo-header, not complemented, as for
 // FinishTx, with the length of all the data. The length in the IP header isn't
-// looked at, so IPv6 may be longer than 64 KiB.
+// looked at, so it may be longer than 64 KiB. The options header that makes a
+// jumbogram of it (RFC 2675), eight bytes behind the IPv6 header, is left out of
+// the frames.
 //
 // Each frame has the headers of p with its own lengths and
 //
@@ -159,6 +168,7 @@ type cutter struct {
 	flags  pbuf.Flags // of the frames
 	copied int
 
+	jumbo    int // bytes of headers of p that frames don't have
 	v4, tcp  bool
 	ref      bool // don't copy
 	sumL4    bool // the transport checksum is ours
@@ -187,11 +197,29 @@ func (c *cutter) start(hdr []byte, p *pbuf.Pbuf, have Caps) bool {
 	}
 	c.hdr = hdr[:n:n]
 	p.CopyPartial(c.hdr, 0)
+	c.dropJumbo()
 	c.p, c.src, c.off = p, p, n
 	c.pool = p.Pool()
 	c.ref = have.Has(MultiSeg)
 	c.flags = p.Flags &^ (txCsumFlags | pbuf.TxTSO | pbuf.TxUSO | pbuf.RxLRO | pbuf.RxL4Partial)
 	return c.startIP(have) && c.startL4(have)
+}
+
+// dropJumbo takes the hop-by-hop options header of a jumbogram out of hdr: the
+// frames are none.
+func (c *cutter) dropJumbo() {
+	at := c.l3 + header.IPv6Len
+	if c.l4 != at+header.IPv6JumboLen || len(c.hdr) < c.l4 || c.hdr[c.l3]>>4 != 6 {
+		return
+	}
+	ip, opts := (*header.IPv6)(c.hdr[c.l3:]), (*header.IPv6Jumbo)(c.hdr[at:])
+	if !ip.IsJumbo() || opts.PayloadLen() <= MaxTSO {
+		return
+	}
+	ip.SetNextHeader(opts.NextHeader())
+	c.jumbo = header.IPv6JumboLen
+	c.l4 = at
+	c.hdr = c.hdr[:at+copy(c.hdr[at:], c.hdr[at+header.IPv6JumboLen:])]
 }
 
 // startIP takes what differs out of the IP header.

@@ -30,6 +30,7 @@ func (c *cutter) frame(first, last bool) *pbuf.Pbuf {
 	}
 	f.Meta, f.Time = c.p.Meta, c.p.Time
 	f.Flags, f.SegSize = c.flags, 0
+	f.L3Len -= uint8(c.jumbo)
 	c.left -= n
 	c.finish(f.Payload()[:len(c.hdr)], n, sum, c.takeFlags(first, last))
 	return f

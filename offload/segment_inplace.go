@@ -24,6 +24,8 @@ func (g *Segmenter) InPlace(p *pbuf.Pbuf, have Caps, out []*pbuf.Pbuf) (n int, o
 	}
 	n = p.Spread(out)
 	c.template()
+	p.RemoveHeader(c.jumbo)
+	p.L3Len -= uint8(c.jumbo)
 	for i, f := range out[:n] {
 		b := f.Payload()
 		if i != 0 {
@@ -51,10 +53,10 @@ func (g *Segmenter) InPlace(p *pbuf.Pbuf, have Caps, out []*pbuf.Pbuf) (n int, o
 // buffers.
 func (c *cutter) fits(most int) bool {
 	h := len(c.hdr)
-	if c.p.Len() != h+min(c.mss, c.left) {
+	if c.p.Len() != h+c.jumbo+min(c.mss, c.left) {
 		return false
 	}
-	left := c.left - (c.p.Len() - h)
+	left := c.left - min(c.mss, c.left)
 	for q := c.p.Next(); q != nil; q = q.Next() {
 		if most--; most == 0 || q.Len() != min(c.mss, left) || q.Headroom() < h || q.Shared() {
 			return false

@@ -16,9 +16,11 @@ import (
 // set, or those that rng says.
 func (s *super) run(t testing.TB, pool *pbuf.Pool, sums bool, rng *rand.Rand) *pbuf.Pbuf {
 	t.Helper()
-	flat := s.packet(t, pool, nil)
+	short := *s // of a long one gopacket makes a jumbogram
+	short.data = s.data[:min(len(s.data), 1000)]
+	flat := short.packet(t, pool, nil)
 	defer flat.Free()
-	hdr := flat.TotLen() - len(s.data)
+	hdr := flat.TotLen() - len(short.data)
 	p := pool.AllocRun(len(s.data), s.mss)
 	require.NotNil(t, p)
 	require.NoError(t, p.Take(s.data))
@@ -29,9 +31,13 @@ func (s *super) run(t testing.TB, pool *pbuf.Pool, sums bool, rng *rand.Rand) *p
 	}
 	require.True(t, p.AddHeader(hdr))
 	require.NoError(t, p.Take(content(flat)[:hdr]))
-	hash, sum := p.Hash, p.Flags
+	l2, l3, l4 := s.lens()
+	sum := (*header.TCP)(p.Payload()[l2+l3:]).Checksum() // of the pseudo-header
+	less, more := uint32(l4+len(short.data)), uint32(l4+len(s.data))
+	(*header.TCP)(p.Payload()[l2+l3:]).SetChecksum(^header.UpdateChecksum32(^sum, less, more))
+	hash, kept := p.Hash, p.Flags
 	p.Meta, p.Time = flat.Meta, flat.Time
-	p.Hash, p.Flags = hash, p.Flags|sum
+	p.Hash, p.Flags = hash, p.Flags|kept
 	return p
 }
 

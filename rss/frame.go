@@ -103,6 +103,9 @@ func (h *Hasher) hashIPv6(b []byte) (uint32, Kind) {
 	if f != header.OK {
 		return 0, KindNone
 	}
+	if ip.IsJumbo() { // what is longer than b has its ports near the front, too
+		n = len(b) - header.IPv6Len
+	}
 	off, proto, whole := header.IPv6Len, ip.NextHeader(), true
 	if proto != header.ProtoTCP && proto != header.ProtoUDP {
 		var x header.IPv6Extensions

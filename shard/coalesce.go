@@ -64,7 +64,7 @@ func newCoalescer(cfg *Config) *coalescer {
 	if cfg.GRO == GRONever {
 		return nil
 	}
-	return &coalescer{gro: offload.GRO{UDP: cfg.GROUDP}, always: cfg.GRO == GROAlways}
+	return &coalescer{gro: offload.GRO{UDP: cfg.GROUDP, Max: cfg.GROMax}, always: cfg.GRO == GROAlways}
 }
 
 // burst joins frames of ps, in ps itself, and returns those that are left.

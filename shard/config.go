@@ -9,6 +9,7 @@ import (
 
 	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/header"
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/stack"
@@ -107,6 +108,9 @@ type Config struct {
 	// GRO says when segments are joined in software before the stack sees them.
 	// Default GROAuto.
 	GRO GROPolicy
+	// GROMax is how many bytes an IP packet of joined TCP segments may have, IPv6
+	// header not counted, up to offload.MaxBig. Default offload.MaxTSO.
+	GROMax int
 	// GROUDP joins datagrams too, for UDP PCBs that take them so
 	// (stack.UDP.SetJoined); others are given them one by one.
 	GROUDP bool
@@ -224,6 +228,8 @@ func (c *Config) Validate() error {
 		return bad("Idle %d", d.Idle)
 	case d.GRO > GRONever:
 		return bad("GRO %d", d.GRO)
+	case d.GROMax != 0 && (d.GROMax < offload.MaxTSO || d.GROMax > offload.MaxBig):
+		return bad("GROMax %d outside %d … %d", d.GROMax, offload.MaxTSO, offload.MaxBig)
 	case d.IdleSpin < 0:
 		return bad("IdleSpin %v", d.IdleSpin)
 	case d.MaxSleep < 0:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/rss"
 )
@@ -121,6 +122,12 @@ type TCPConfig struct {
 	// NoDelay sends small segments at once on every new connection (no Nagle
 	// algorithm).
 	NoDelay bool
+	// GSOMax is how many bytes an IP packet, IPv6 header not counted, may have that
+	// the port or package offload cuts: up to offload.MaxBig. Default
+	// offload.MaxTSO. More (Linux: BIG TCP) needs windows of several times as much,
+	// ports that take it (offload.BigTCP) and jumbo buffers, without which it is
+	// MaxTSO.
+	GSOMax int
 	// GSO says when data is queued and sent in segments longer than the MSS, which
 	// the port or package offload cuts. Default GSOAuto: when the port does it.
 	GSO GSOMode
@@ -246,6 +253,7 @@ func (c *Config) setDefaults() {
 		def(b.most, *b.size)
 	}
 	def(&t.InitialWindow, 10)
+	def(&t.GSOMax, offload.MaxTSO)
 	def(&t.DelayedAck, 40*time.Millisecond)
 	def(&t.MinRTO, 200*time.Millisecond)
 	def(&t.MaxRTO, 60*time.Second)
@@ -317,6 +325,8 @@ func (c *Config) Validate() error {
 		return bad("TCP.Congestion %q is unknown", t.Congestion)
 	case t.InitialWindow < 1 || t.InitialWindow > 1000:
 		return bad("TCP.InitialWindow %d outside 1 … 1000", t.InitialWindow)
+	case t.GSOMax < offload.MaxTSO || t.GSOMax > offload.MaxBig:
+		return bad("TCP.GSOMax %d outside %d … %d", t.GSOMax, offload.MaxTSO, offload.MaxBig)
 	case t.GSO > GSONever:
 		return bad("TCP.GSO %d is no mode", t.GSO)
 	case t.DelayedAck > 500*time.Millisecond:

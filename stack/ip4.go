@@ -90,10 +90,16 @@ func (s *Stack) ip4NotForUs(nif *Netif, p *pbuf.Pbuf, dst header.Addr) {
 func ip4Gate(p *pbuf.Pbuf) (h *header.IPv4, hdrLen, total int) {
 	b := p.Payload()
 	h, hdrLen, total, fault := header.ParseIPv4(b)
-	if fault == header.FaultIPv4Total && p.TotLen() > len(b) {
+	if (fault == header.FaultIPv4Total || fault == header.FaultIPv4IHL) && p.TotLen() > len(b) {
 		// The rest may be in the next buffers.
 		h = (*header.IPv4)(b)
 		hdrLen, total = h.HdrLen(), int(h.TotalLen())
+		if total == 0 && p.Flags&pbuf.RxLRO != 0 && p.TotLen() > header.IPv4MaxAll { // BIG TCP
+			total = p.TotLen()
+		}
+		if hdrLen < header.IPv4Len || hdrLen > total {
+			return nil, 0, 0
+		}
 		if hdrLen > len(b) || total > p.TotLen() {
 			return nil, 0, 0
 		}

@@ -37,7 +37,8 @@ func (s *Stack) ip4OutputPath(pt path, p *pbuf.Pbuf, dst header.Addr, proto head
 func (s *Stack) ip4OutputVia(n *neighbor, p *pbuf.Pbuf, f *header.IPv4Fields) error {
 	s.stats.IP.OutRequests++
 	total := p.TotLen() + header.IPv4Len
-	if total > header.IPv4MaxAll {
+	cut := p.Flags&(pbuf.TxTSO|pbuf.TxUSO) != 0
+	if total > header.IPv4MaxAll && !cut {
 		s.stats.IP.OutDiscards++
 		s.drop(p, DropIPTooLong)
 		return ErrTooLong
@@ -47,8 +48,10 @@ func (s *Stack) ip4OutputVia(n *neighbor, p *pbuf.Pbuf, f *header.IPv4Fields) er
 		s.drop(p, DropNoBuf)
 		return ErrMem
 	}
-	def(&f.TTL, s.cfg.TTL) // RFC 1122 3.2.1.7: never 0
-	f.TotalLen = uint16(total)
+	def(&f.TTL, s.cfg.TTL)                          // RFC 1122 3.2.1.7: never 0
+	if f.TotalLen = 0; total <= header.IPv4MaxAll { // else it is BIG TCP
+		f.TotalLen = uint16(total)
+	}
 	// RFC 6864 4.1: with DF set the ID means nothing; without it, it must not
 	// repeat soon (4.3).
 	if f.DontFragment = f.Protocol == header.ProtoTCP; !f.DontFragment {
@@ -61,7 +64,7 @@ func (s *Stack) ip4OutputVia(n *neighbor, p *pbuf.Pbuf, f *header.IPv4Fields) er
 		s.loopOutput(p)
 		return nil
 	}
-	if total > n.nif.mtu && p.Flags&(pbuf.TxTSO|pbuf.TxUSO) == 0 {
+	if total > n.nif.mtu && !cut {
 		if f.DontFragment {
 			s.stats.IP.FragFails++
 			s.drop(p, DropIPNeedsFrag)

@@ -26,6 +26,12 @@ func (s *Stack) ip6Input(nif *Netif, p *pbuf.Pbuf) {
 		s.ip6Bad(p, DropIPMalformed)
 		return
 	}
+	if h.IsJumbo() {
+		var ok bool
+		if n, ok = s.ip6Jumbo(nif, p); !ok {
+			return
+		}
+	}
 	if p.TotLen() > header.IPv6Len+n { // the link's padding
 		p.Realloc(header.IPv6Len + n)
 	}

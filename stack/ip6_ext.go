@@ -60,6 +60,11 @@ func (s *Stack) ip6Walk(nif *Netif, p *pbuf.Pbuf, dst header.Addr, x *header.IPv
 		s.ip6Bad(p, DropIPMalformed)
 		return false
 	}
+	if at := jumboFault(h, x); at != 0 { // RFC 2675 3
+		s.icmp6Error(nif, p, header.ICMPv6ParamProblem, header.ICMPv6BadField, uint32(at))
+		s.ip6Bad(p, DropIPMalformed)
+		return false
+	}
 	if x.Options >= 0 { // RFC 8200 4.2
 		if x.Action == header.IPv6OptReport || x.Action == header.IPv6OptReportUnicast && !dst.IsMulticast() {
 			s.icmp6Error(nif, p, header.ICMPv6ParamProblem, header.ICMPv6UnknownOption, uint32(header.IPv6Len+x.Options))

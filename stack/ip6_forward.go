@@ -68,6 +68,11 @@ func (s *Stack) ip6HopByHop(nif *Netif, p *pbuf.Pbuf) bool {
 		s.ip6Bad(p, DropIPMalformed)
 		return false
 	}
+	if at := jumboFault((*header.IPv6)(b), &x); at != 0 { // RFC 2675 3
+		s.icmp6Error(nif, p, header.ICMPv6ParamProblem, header.ICMPv6BadField, uint32(at))
+		s.ip6Bad(p, DropIPMalformed)
+		return false
+	}
 	if x.Options >= 0 {
 		if x.Action >= header.IPv6OptReport {
 			s.icmp6Error(nif, p, header.ICMPv6ParamProblem, header.ICMPv6UnknownOption, uint32(header.IPv6Len+x.Options))

@@ -55,11 +55,13 @@ func (s *Stack) ip6OutputVia(n *neighbor, p *pbuf.Pbuf, f *header.IPv6Fields) er
 // ip6OutputVia. An error: p is dropped.
 func (s *Stack) ip6Header(nif *Netif, p *pbuf.Pbuf, f *header.IPv6Fields) error {
 	s.stats.IP6.OutRequests++
-	size := p.TotLen()
+	size, jumbo := p.TotLen(), 0
 	switch {
 	case size <= 0xffff:
 		f.PayloadLen = uint16(size)
-	case p.Flags&(pbuf.TxTSO|pbuf.TxUSO) != 0: // the length of a packet that is cut is not looked at
+	case p.Flags&pbuf.TxTSO != 0 && putJumbo(p, f):
+		jumbo = header.IPv6JumboLen
+	case p.Flags&pbuf.TxUSO != 0: // the length of a packet that is cut is not looked at
 		f.PayloadLen = 0
 	default:
 		s.stats.IP6.OutDiscards++
@@ -75,7 +77,7 @@ func (s *Stack) ip6Header(nif *Netif, p *pbuf.Pbuf, f *header.IPv6Fields) error 
 		f.HopLimit = nif.hopLimit6()
 	}
 	(*header.IPv6)(p.Payload()).Encode(f)
-	p.L2Len, p.L3Len = 0, header.IPv6Len
+	p.L2Len, p.L3Len = 0, header.IPv6Len+uint8(jumbo)
 	return nil
 }
 

@@ -46,9 +46,9 @@ func (c *NetifConfig) Validate() error {
 	return nil
 }
 
-// maxCut is how many frames a packet may be cut into: 64 KiB in datagrams of
-// 512 bytes, or in segments of any usual size.
-const maxCut = 128
+// maxCut is how many frames a packet may be cut into: 64 KiB in segments of 200
+// bytes, or offload.MaxBig in such as fit an Ethernet.
+const maxCut = 368
 
 // txBurst is how many frames are collected before the port is called.
 const txBurst = 64

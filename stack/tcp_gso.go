@@ -55,8 +55,9 @@ func ParseGSOMode(s string) (GSOMode, error) {
 }
 
 const (
-	// maxBig is the most data in a segment: an IP packet less the longest headers.
-	maxBig = offload.MaxTSO - header.IPv4Len - 60
+	// bigHeaders is what an IP packet has beside data at most: IPv4 and TCP, or the
+	// options header of a jumbogram and TCP.
+	bigHeaders = header.IPv4Len + 60
 	// maxBufs is how many buffers a segment may be a chain of; devices have limits.
 	maxBufs = 40
 )
@@ -78,8 +79,11 @@ func (t *TCP) wantBig() bool {
 // bigLen is the most data that goes out in one segment: what Netif.enqueueCut can
 // cut, with room for others in the interface's queue, if the port can't.
 func (t *TCP) bigLen() int {
-	mss := int(t.mss)
-	return mss * max(1, min(maxBig/mss, maxCut, t.nif.txMax/4))
+	mss, most := int(t.mss), offload.MaxTSO
+	if t.s.cfg.TCP.GSOMax > most {
+		most = t.bigMax()
+	}
+	return mss * max(1, min((most-bigHeaders)/mss, maxCut, t.nif.txMax/4))
 }
 
 // segments is how many segments n bytes of data are on the wire.
@@ -237,13 +241,7 @@ func (t *TCP) newBigSegment(b []byte, seq header.Seq) *pbuf.Pbuf {
 	if t.layRuns() {
 		return t.newRun(b, seq)
 	}
-	kind := pbuf.KindRAM
-	if t.s.pool.Avail(pbuf.ClassJumbo) == 0 {
-		if kind = pbuf.KindPool; t.s.scarceChain(len(b)) {
-			return nil
-		}
-	}
-	p := t.s.alloc(pbuf.LayerTransport, len(b), kind)
+	p := t.bigBuffers(pbuf.LayerTransport, len(b))
 	if p == nil {
 		return nil
 	}
@@ -267,7 +265,7 @@ func (t *TCP) appendRoomBig(p *pbuf.Pbuf, g *tcpSeg, n int) int {
 	if g.run {
 		return n
 	}
-	if room := p.Room(); n > room && p.ChainLen()+2+(n-room)/t.s.bufRoom() > maxBufs {
+	if room := p.Room(); n > room && p.ChainLen()+2+(n-room)/t.s.bigRoom() > maxBufs {
 		return room
 	}
 	return n
@@ -290,10 +288,12 @@ func (t *TCP) appendBuffers(n int) (*pbuf.Pbuf, bool) {
 	if n <= 0 {
 		return nil, true
 	}
-	if t.s.scarceChain(n) {
-		return nil, false
+	var p *pbuf.Pbuf
+	if t.s.cfg.TCP.GSOMax > offload.MaxTSO { // or the chain would get too long
+		p = t.bigBuffers(pbuf.LayerRaw, n)
+	} else if !t.s.scarceChain(n) {
+		p = t.s.alloc(pbuf.LayerRaw, n, pbuf.KindPool)
 	}
-	p := t.s.alloc(pbuf.LayerRaw, n, pbuf.KindPool)
 	return p, p != nil
 }
 

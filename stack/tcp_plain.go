@@ -115,7 +115,7 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 	data := p.TotLen()
 	l4 := hdr + data
 	big := data > int(t.mss)
-	if header.IPv4Len+l4 > nif.mtu && !big {
+	if header.IPv4Len+l4 > nif.mtu && (!big || header.IPv4Len+l4 > header.IPv4MaxAll) {
 		return false
 	}
 	partial := big || nif.caps.Has(offload.TxTCPCsum)

@@ -248,8 +248,8 @@ func (t *TCP) newSegmentOf(p *pbuf.Pbuf) *pbuf.Pbuf {
 }
 
 // maxHeaders is the most that goes in front of the data of a segment:
-// Ethernet, one tag, IPv6, TCP with all options.
-const maxHeaders = header.EthernetLen + header.VLANLen + header.IPv6Len + header.TCPLen + 40
+// Ethernet, one tag, IPv6 with the option of a jumbogram, TCP with all options.
+const maxHeaders = header.EthernetLen + header.VLANLen + header.IPv6Len + header.IPv6JumboLen + header.TCPLen + 40
 
 // cut splits p into pieces of one segment each, p itself being the first.
 // False: no buffer; what was cut is in pieces.

@@ -11,8 +11,9 @@ import (
 // between two virtual machines. Else they are cut here.
 
 const (
-	// bigFrame is the longest packet of several segments, with its link header.
-	bigFrame = linkHeader + header.IPv6Len + offload.MaxTSO
+	// bigHeader is what the longest packet of several segments has beside what is
+	// counted in offload.MaxTSO and MaxBig.
+	bigHeader = linkHeader + header.IPv6Len
 	// maxCut is how many frames one packet may be cut into.
 	maxCut = 2048
 
@@ -23,6 +24,7 @@ const (
 // bigSender is what a sending queue has for such packets.
 type bigSender struct {
 	whole pbuf.Flags   // of cutFlags: what the other end takes whole
+	most  int          // bytes that this may have
 	have  offload.Caps // of checksums: what is left open in frames
 	seg   offload.Segmenter
 	out   [maxCut]*pbuf.Pbuf
@@ -34,7 +36,10 @@ func newBigSender(own, peer offload.Caps, clean bool, finish pbuf.Flags) *bigSen
 	if own&(offload.TSO|offload.USO) == 0 {
 		return nil
 	}
-	b := &bigSender{have: offload.MultiSeg}
+	b := &bigSender{have: offload.MultiSeg, most: bigHeader + offload.MaxTSO}
+	if own.Has(offload.BigTCP) && peer.Has(offload.BigTCP) {
+		b.most = bigHeader + offload.MaxBig
+	}
 	if finish == 0 {
 		b.have |= offload.TxCsum
 		if clean && peer.Has(offload.LRO) {
@@ -59,7 +64,7 @@ func (q *queue) sendBig(p *pbuf.Pbuf, now int64, hint int) bool {
 		q.refuse(l, size)
 		return true
 	}
-	if lens, ok := packLens(p); ok && n > 1 && p.Flags&cutFlags&^q.big.whole == 0 && p.TotLen() <= bigFrame {
+	if lens, ok := packLens(p); ok && n > 1 && p.Flags&cutFlags&^q.big.whole == 0 && p.TotLen() <= q.big.most {
 		if q.pause && l.buffers() < l.needBig(p.TotLen()) {
 			return false
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/pbuf/pbuftest"
+	"github.com/shardstack/shardstack/port"
 	"github.com/shardstack/shardstack/port/mem"
 )
 
@@ -247,4 +248,67 @@ func BenchmarkBig(b *testing.B) {
 			}
 		})
 	}
+}
+
+// bigTCP makes a packet of n bytes of data, over 64 KiB, as BIG TCP has it: a
+// jumbogram (RFC 2675 2) over IPv6, with a total length of 0 over IPv4.
+func bigTCP(t testing.TB, pool *pbuf.Pool, v6 bool, n int) *pbuf.Pbuf {
+	t.Helper()
+	p := bigPacket(t, pool, v6, false, n, 1000)
+	defer p.Free()
+	b := content(p)
+	l3, proto := header.IPv4Len, header.ProtoTCP
+	if v6 {
+		l3 = header.IPv6Len + header.IPv6JumboLen
+		ip := (*header.IPv6)(b[14:])
+		ip.SetPayloadLen(0)
+		ip.SetNextHeader(header.ProtoHopByHop)
+		var opts header.IPv6Jumbo
+		opts.Encode(proto, uint32(len(b)-14-header.IPv6Len+len(opts)))
+		b = append(b[:14+header.IPv6Len:14+header.IPv6Len], append(opts[:], b[14+header.IPv6Len:]...)...)
+	} else {
+		ip := (*header.IPv4)(b[14:])
+		ip.SetTotalLen(0)
+		tcp := (*header.TCP)(b[34:])
+		tcp.SetChecksum(header.PseudoHeader(ip.Src(), ip.Dst(), proto, uint32(len(b)-34)))
+	}
+	q := chained(t, pool, b, rand.New(rand.NewPCG(1, 2)), 1999)
+	q.Meta = p.Meta
+	q.L3Len = uint8(l3)
+	return q
+}
+
+// TestBigTCP_WholeOrCut: packets of more than 64 KiB travel whole between two ends
+// that take them, and as frames, and no jumbograms, to another.
+func TestBigTCP_WholeOrCut(t *testing.T) {
+	src := pbuftest.NewPool(t, pbuf.Config{Small: 4096, Buffers: 4096})
+	for _, both := range []bool{true, false} {
+		tx, rx := bigTx, mem.EndConfig{Caps: bigRx | offload.RSSHash}
+		tx.Caps |= offload.BigTCP
+		if both {
+			rx.Caps |= offload.TSO | offload.TxCsum | offload.BigTCP
+		}
+		w := newWireWith(t, mem.Config{A: tx, B: rx}, pbuf.Config{Small: 2048, Buffers: 4096, Jumbo: -1})
+		for i, n := range []int{70_000, 100_000, 300_000, 520_000} {
+			p := bigTCP(t, src, i&1 != 0, n)
+			sent, frames := content(p), inFrames(t, p)
+			send(t, w.a, 0, 0, p)
+			got := recv(w.b, 0, 0)
+			if both {
+				require.Len(t, got, 1)
+				require.Equal(t, sent, got[0].bytes)
+				require.NotZero(t, got[0].meta.Flags&pbuf.RxLRO)
+				continue
+			}
+			require.Len(t, got, len(frames))
+			for k, g := range got {
+				require.Equal(t, len(frames[k]), len(g.bytes))
+				data := 54 + i&1*20 // sums are left to the other end
+				require.Equal(t, frames[k][data:], g.bytes[data:])
+			}
+		}
+		conserved(t, w.a, w.b)
+	}
+	_, _, err := mem.New(mem.Config{A: mem.EndConfig{Caps: offload.BigTCP}})
+	require.ErrorIs(t, err, port.ErrConfig, "without TSO")
 }

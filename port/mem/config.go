@@ -46,7 +46,7 @@ const (
 
 // capsAllowed are the offloads that the wire knows how to honour.
 const capsAllowed = offload.TxCsum | offload.RxCsum | offload.MultiSeg | offload.RSSHash | offload.RxTime |
-	offload.TSO | offload.USO | offload.LRO | offload.UDPLRO
+	offload.TSO | offload.USO | offload.LRO | offload.UDPLRO | offload.BigTCP
 
 // EndConfig describes one end of a wire.
 type EndConfig struct {
@@ -59,9 +59,10 @@ type EndConfig struct {
 	// MTU of IP packets in bytes, MinMTU to MaxMTU. Longer frames are neither
 	// sent nor received; two VLAN tags come on top. Default DefaultMTU.
 	MTU int
-	// Caps the end claims, of TxCsum, RxCsum, TSO, USO, LRO, UDPLRO, RSSHash,
-	// RxTime (see the package comment) and MultiSeg, which it has anyway. TSO
-	// goes with TxTCPCsum, USO with TxUDPCsum, LRO and UDPLRO with RxCsum.
+	// Caps the end claims, of TxCsum, RxCsum, TSO, USO, LRO, UDPLRO, BigTCP,
+	// RSSHash, RxTime (see the package comment) and MultiSeg, which it has anyway.
+	// TSO goes with TxTCPCsum, USO with TxUDPCsum, LRO and UDPLRO with RxCsum,
+	// BigTCP with TSO.
 	// Default none.
 	Caps offload.Caps
 	// RSSKey, for more than one queue or RSSHash. Default rss.DefaultKey.
@@ -69,7 +70,8 @@ type EndConfig struct {
 	// RETASize: 64, 128, 256 or 512 entries. Default DefaultRETASize.
 	RETASize int
 	// QueueLen is how many buffers each queue posts, for all senders together.
-	// It is a bound on what can be under way to the queue, and of memory. No
+	// It is a bound on what can be under way to the queue, and of memory; BigTCP
+	// needs a few hundred, as a packet must fit, cut or whole. No
 	// more than half of the standard buffers are posted that the pool has free
 	// at Attach. Default DefaultQueueLen.
 	QueueLen int
@@ -152,6 +154,8 @@ func (c EndConfig) validate() error {
 		return fmt.Errorf("a wire has no %v", c.Caps&^capsAllowed)
 	case c.Caps&offload.TSO != 0 && !c.Caps.Has(offload.TxTCPCsum), c.Caps.Has(offload.USO) && !c.Caps.Has(offload.TxUDPCsum):
 		return fmt.Errorf("%v without checksums", c.Caps)
+	case c.Caps.Has(offload.BigTCP) && c.Caps&offload.TSO == 0:
+		return fmt.Errorf("%v without TSO", c.Caps)
 	case c.Caps&(offload.LRO|offload.UDPLRO) != 0 && !c.Caps.Has(offload.RxCsum):
 		return fmt.Errorf("%v without RxCsum: of a joined packet there is no checksum to verify", c.Caps)
 	case c.QueueLen < 1 || c.QueueLen > maxQueueLen:

@@ -42,7 +42,8 @@
 // An end with TSO or USO takes packets that ask to be cut. If the other end has
 // LRO or UDPLRO, and the direction has no impairment, they arrive whole, in a
 // chain of buffers, with RxLRO and SegSize: nothing is cut, joined or summed, as
-// between two virtual machines. Else the wire cuts them, with buffers of the
+// between two virtual machines; those of BIG TCP (BigTCP at both ends) too. Else
+// the wire cuts them, with buffers of the
 // sender's pool, into frames that share no fate: each is steered, lost or damaged
 // on its own.
 //

@@ -51,7 +51,10 @@ func (q *queue) attach(pool *pbuf.Pool) error {
 	depth := min(e.cfg.QueueLen, free/2) / senders
 	parts, frame := 0, e.maxFrame
 	if e.cfg.Caps&(offload.LRO|offload.UDPLRO) != 0 {
-		frame = max(frame, bigFrame)
+		frame = max(frame, bigHeader+offload.MaxTSO)
+		if e.cfg.Caps.Has(offload.BigTCP) {
+			frame = bigHeader + offload.MaxBig
+		}
 	}
 	if room > 0 {
 		parts = (frame + room - 1) / room
