@@ -48,7 +48,7 @@ func BenchmarkBigTCP(b *testing.B) {
 	for _, most := range []int{offload.MaxTSO, 128 << 10, 256 << 10, offload.MaxBig} {
 		b.Run(fmt.Sprintf("segment=%dKiB", (most+1)>>10), func(b *testing.B) {
 			o := options(b, 1)
-			o.Outside, o.IPv6, o.Offload = nil, true, OffloadPort
+			o.Outside, o.IPv6, o.Offload, o.Layout = nil, true, OffloadPort, Pairs
 			o.Cores = o.Cores.First(1)
 			Tune(&o)
 			o.Stack.TCP.SendBuf, o.Stack.TCP.RecvBuf = 2<<20, 2<<20
