@@ -98,21 +98,26 @@ func optOf(c *Call) (*sockOpt, string, error) {
 	return nil, "", unsupported(c.Line, "the socket option %d of level %d", n, level)
 }
 
+// optCall finds the socket and the option that a call of five arguments names.
+// instead, if not nil, is what the call comes to for want of one of them.
+func (r *runner) optCall(c *Call) (s *sock, o *sockOpt, name string, instead attempt, err error) {
+	if err = c.want(5); err != nil {
+		return nil, nil, "", nil, err
+	}
+	if s, _, err = r.sock(c); err != nil || s == nil {
+		return nil, nil, "", badFD, err
+	}
+	if o, name, err = optOf(c); err == nil && o == nil {
+		instead = func() outcome { return fail(errNOPROTOOPT) }
+	}
+	return s, o, name, instead, err
+}
+
 // callSetsockopt is setsockopt(fd, level, option, [value], length).
 func callSetsockopt(r *runner, c *Call) (attempt, error) {
-	if err := c.want(5); err != nil {
-		return nil, err
-	}
-	s, _, err := r.sock(c)
-	if err != nil || s == nil {
-		return badFD, err
-	}
-	o, name, err := optOf(c)
-	if err != nil {
-		return nil, err
-	}
-	if o == nil {
-		return func() outcome { return fail(errNOPROTOOPT) }, nil
+	s, o, name, instead, err := r.optCall(c)
+	if err != nil || instead != nil {
+		return instead, err
 	}
 	if o.set == nil && !o.kept {
 		if o.get != nil {
@@ -170,19 +175,9 @@ func optValue(e *Expr, name string) (int64, string, error) {
 
 // callGetsockopt is getsockopt(fd, level, option, [value], [length]).
 func callGetsockopt(r *runner, c *Call) (attempt, error) {
-	if err := c.want(5); err != nil {
-		return nil, err
-	}
-	s, _, err := r.sock(c)
-	if err != nil || s == nil {
-		return badFD, err
-	}
-	o, name, err := optOf(c)
-	if err != nil {
-		return nil, err
-	}
-	if o == nil {
-		return func() outcome { return fail(errNOPROTOOPT) }, nil
+	s, o, name, instead, err := r.optCall(c)
+	if err != nil || instead != nil {
+		return instead, err
 	}
 	want := c.arg(3)
 	open := want.kind == exprDots || want.kind == exprList && len(want.Args) == 1 && want.Args[0].kind == exprDots
