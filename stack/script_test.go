@@ -25,7 +25,8 @@ import (
 //	connect                   the user opens; the peer is at 198.18.0.2:80
 //	< FLAGS SEQ [len=N] [ack=N] [win=N] [mss=N] [ws=N] [ts=VAL:ECR] [port=N]
 //	            [sackok] [sack=LEFT-RIGHT,…] [fo=HEX|good|]
-//	> FLAGS SEQ …             the next segment out; fields not named may be any
+//	> FLAGS SEQ …             the next segment out; fields not named may be any;
+//	                          times=N: so many, each where the one before ends
 //	>                         nothing (more) was sent
 //	+DUR                      time passes, timers run
 //	write N, close, shutdown, shutdownrx, abort, recved N, nodelay, pause, resume
@@ -435,12 +436,20 @@ func (sc *script) expect(args []string) {
 		}
 		return
 	}
+	flags, seq, kv := sc.fields(args)
+	if v, many := kv["times"]; many {
+		one := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "times=") })
+		for i := range number(v, 0) {
+			one[1] = strconv.Itoa(seq + i*number(kv["len"], 0))
+			sc.expect(one)
+		}
+		return
+	}
 	if len(sc.out) == 0 {
 		sc.fail("nothing was sent")
 	}
 	o := sc.out[0]
 	sc.out = sc.out[1:]
-	flags, seq, kv := sc.fields(args)
 	mask := ^header.TCPFlags(0)
 	if flags&header.TCPPsh == 0 {
 		mask &^= header.TCPPsh

@@ -177,10 +177,7 @@ func TestTCPData_RFC9293_3_8_6_2_1_SenderSillyWindow(t *testing.T) {
 		> SA 0 ack=1
 		< A 1 ack=1 win=4000
 		write 6000
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
+		> A 1 len=1000 times=4
 		< A 1 ack=4001 win=100
 		>                        # 100 bytes are silly
 		+1100ms
@@ -226,10 +223,7 @@ func TestTCPData_RFC6298_5_GivesUp(t *testing.T) {
 func TestTCPData_RFC5681_3_1_SlowStartAfterTimeout(t *testing.T) {
 	runScript(t, noTS(), established+`
 		write 4000
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
+		> A 1 len=1000 times=4
 		+1010ms
 		> A 1 len=1000           # one segment: the loss window
 		>
@@ -264,16 +258,7 @@ func TestTCPData_AckAfterTimeoutIsNotOld(t *testing.T) {
 func TestTCPData_RFC6582_3_2_FastRetransmitAndRecovery(t *testing.T) {
 	runScript(t, noTS(), established+`
 		write 10000
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
-		> A 4001 len=1000
-		> A 5001 len=1000
-		> A 6001 len=1000
-		> A 7001 len=1000
-		> A 8001 len=1000
-		> A 9001 len=1000
+		> A 1 len=1000 times=10
 		>
 		< A 1 ack=1
 		< A 1 ack=1

@@ -32,10 +32,7 @@ func (t *TCP) queued() (ns []int) {
 func TestTCPBig_OneSegmentManyFrames(t *testing.T) {
 	sc := runScript(t, bigTS(), established+`
 		write 4500
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
+		> A 1 len=1000 times=4
 		>                        # Nagle (RFC 9293 3.7.4)
 		< A 1 ack=4001
 		> PA 4001 len=500
@@ -66,11 +63,7 @@ func TestTCPBig_WritesFillTheLastSegment(t *testing.T) {
 	require.Equal(t, []int{10, 5200}, sc.pcb.queued())
 	sc.run(`
 		< A 1 ack=11
-		> A 11 len=1000
-		> A 1011 len=1000
-		> A 2011 len=1000
-		> A 3011 len=1000
-		> A 4011 len=1000
+		> A 11 len=1000 times=5
 		>
 		close
 		> PFA 5011 len=200
@@ -121,12 +114,7 @@ func TestTCPBig_PartialAck(t *testing.T) {
 	cfg.Hooks.TCPPartialAck = func(_ *TCP, n int) { trimmed += n }
 	sc := runScript(t, cfg, established+`
 		write 6000
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
-		> A 4001 len=1000
-		> A 5001 len=1000
+		> A 1 len=1000 times=6
 		< A 1 ack=2501
 		acked 2500
 	`)
@@ -153,15 +141,7 @@ func TestTCPBig_Hooks(t *testing.T) {
 	cfg.Hooks.TCPSplit = func(_ *TCP, n, _ int) int { return n / 2 }
 	sc := runScript(t, cfg, established+`
 		write 12000
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
-		> A 4001 len=1000
-		> A 5001 len=1000
-		> A 6001 len=1000
-		> A 7001 len=1000
-		> A 8001 len=1000
+		> A 1 len=1000 times=9
 	`)
 	// The hook may ask for anything, here half of a segment.
 	require.Equal(t, []int{3000, 3000, 3000}, sc.pcb.queued()[:3])

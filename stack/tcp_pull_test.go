@@ -71,15 +71,7 @@ func TestPull_MadeWhenTheWindowOpens(t *testing.T) {
 	require.ErrorIs(t, sc.pcb.Write([]byte{1}, 0), ErrConn)
 	sc.checkStream()
 	sc.run(`
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
-		> A 4001 len=1000
-		> A 5001 len=1000
-		> A 6001 len=1000
-		> A 7001 len=1000
-		> A 8001 len=1000
+		> A 1 len=1000 times=9
 		> PA 9001 len=1000
 		>
 		< A 1 ack=10001

@@ -20,16 +20,7 @@ const sackedFar = `
 // flight; more is a step behind that.
 const tenOut = sackedFar + `
 		write 10000
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
-		> A 4001 len=1000
-		> A 5001 len=1000
-		> A 6001 len=1000
-		> A 7001 len=1000
-		> A 8001 len=1000
-		> A 9001 len=1000
+		> A 1 len=1000 times=10
 		>
 `
 
@@ -118,16 +109,7 @@ func TestRecovery_RFC2018_8_Reneging(t *testing.T) {
 func TestRecovery_RFC3042_LimitedTransmit(t *testing.T) {
 	runScript(t, noTS(), established+`
 		write 12000
-		> A 1 len=1000
-		> A 1001 len=1000
-		> A 2001 len=1000
-		> A 3001 len=1000
-		> A 4001 len=1000
-		> A 5001 len=1000
-		> A 6001 len=1000
-		> A 7001 len=1000
-		> A 8001 len=1000
-		> A 9001 len=1000
+		> A 1 len=1000 times=10
 		>
 		< A 1 ack=1
 		> A 10001 len=1000
@@ -181,11 +163,7 @@ func TestRACK_RFC8985_6_2_ReorderingIsLearnt(t *testing.T) {
 		+1ms
 		< A 1 ack=4001                # it had only been overtaken
 		write 5000
-		> A 4001 len=1000
-		> A 5001 len=1000
-		> A 6001 len=1000
-		> A 7001 len=1000
-		> A 8001 len=1000
+		> A 4001 len=1000 times=5
 		+20ms
 		< A 1 ack=4001 sack=5001-9001
 		>
@@ -206,10 +184,7 @@ func TestRACK_RFC8985_3_LostRetransmission(t *testing.T) {
 		>
 		+1ms
 		< A 1 ack=1 sack=1001-10001   # lets new data out
-		> A 10001 len=1000
-		> A 11001 len=1000
-		> A 12001 len=1000
-		> A 13001 len=1000
+		> A 10001 len=1000 times=4
 		> PA 14001 len=1000
 		>
 		+20ms
