@@ -118,3 +118,28 @@ func memPool(b *testing.B) *pbuf.Pool {
 	b.Cleanup(func() { require.NoError(b, pool.Close()) })
 	return pool
 }
+
+// BenchmarkForward does what dpdk-testpmd does in its mode io with a net_ring, whose
+// sent packets come back to it: "c" by a loop of C, "go" by a port. An operation is
+// a packet, in bursts of 32, of 128 that go round.
+func BenchmarkForward(b *testing.B) {
+	p, pools := opened(b, dpdk.Config{Device: unique("net_ring"), Polled: true}, pbuf.Config{Small: 256, Buffers: 2048})
+	mp, err := dpdktest.NewMempool(255, 0)
+	require.NoError(b, err)
+	b.Cleanup(mp.Free)
+	d, err := dpdktest.Named(p.Info().Name, mp)
+	require.NoError(b, err)
+	ps := make([]*pbuf.Pbuf, 128)
+	require.Equal(b, 128, pools[0].AllocBatch(ps))
+	for _, q := range ps {
+		q.SetLen(64)
+	}
+	require.Equal(b, 128, p.TxBurst(0, 0, ps))
+	b.Run("c", func(b *testing.B) { d.Forward(b.N) })
+	b.Run("go", func(b *testing.B) {
+		for i := 0; i < b.N; i += dpdktest.Burst {
+			p.TxBurst(0, 0, ps[:p.RxBurst(0, 0, ps[:dpdktest.Burst])])
+		}
+	})
+	pbuf.FreeBatch(ps[:p.RxBurst(0, 0, ps)])
+}
