@@ -159,3 +159,23 @@ func BenchmarkEncode(b *testing.B) {
 		seq++
 	}
 }
+
+// BenchmarkPasses is what is done to the payload of each frame between two stacks
+// that sum in software, as often as there are frames in flight: copied and summed
+// from a block of the application's, copied by a wire, and summed.
+func BenchmarkPasses(b *testing.B) {
+	const mss, frame, stride, tx, rx = 1460, 1514, 2496, 22, 64
+	src, out, in := make([]byte, 16<<10), make([]byte, stride*tx), make([]byte, stride*rx)
+	for name, pass := range map[string]func(i int){
+		"copysum": func(i int) { ChecksumCopy(out[i%tx*stride+384:][:mss], src[i%11*mss:][:mss], 0) },
+		"copy":    func(i int) { copy(in[i%rx*stride+384:][:frame], out[i%tx*stride+384-54:]) },
+		"sum":     func(i int) { Checksum(in[i%rx*stride+384+34:][:frame-34], 0) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(mss)
+			for i := range b.N {
+				pass(i)
+			}
+		})
+	}
+}
