@@ -116,6 +116,7 @@ func (t *flowTable) remove(hash, id uint32) {
 	}
 }
 
-// worthPrefetch reports whether the connections are so many that they can't
+// worthPrefetch reports whether the connections are so many that they (with
+// buffers and what applications keep of them, about a KB each) can't
 // all be in the caches.
-func (t *flowTable) worthPrefetch() bool { return t.n > 128 }
+func (t *flowTable) worthPrefetch() bool { return t.n > 1024 }
