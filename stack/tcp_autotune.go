@@ -24,6 +24,7 @@ type tcpTune struct {
 	edgeAt  int64
 	rtt     int64  // least time that a window took to arrive, ns; 0: none yet
 	granted uint32 // bytes of the budget that the connection has
+	space   uint32 // the most that was taken in a round trip
 }
 
 // tunePart returns the connection's state, making it if need be.
@@ -80,7 +81,7 @@ func (t *TCP) tuneRecv() {
 	taken := t.rcvNxt.Add(-(full - t.rcvWnd))
 	u := t.tunePart()
 	if u.start == 0 {
-		*u = tcpTune{start: now, taken: taken, edge: t.rcvAnnEdge, edgeAt: now, granted: u.granted}
+		*u = tcpTune{start: now, taken: taken, edge: t.rcvAnnEdge, edgeAt: now, granted: u.granted, space: u.space}
 		return
 	}
 	u.sampleRTT(t.rcvNxt, t.rcvAnnEdge, now)
@@ -92,6 +93,7 @@ func (t *TCP) tuneRecv() {
 	// What arrived in the time, as of one round trip.
 	perRTT := uint64(taken.Sub(u.taken)) * uint64(rtt) / uint64(elapsed)
 	u.start, u.taken = now, taken
+	u.space = max(u.space, uint32(min(perRTT, uint64(most))))
 	if 2*perRTT <= uint64(full) {
 		return
 	}

@@ -11,7 +11,7 @@ type TCPInfo struct {
 	State    TCPState
 	MSS      int // payload bytes of a full segment
 	SndWnd   uint32
-	RcvWnd   uint32
+	RcvWnd   uint32 // RCV.WND: what the peer was told that it may send
 	Cwnd     uint32
 	Ssthresh uint32
 	// Unacked and Unsent are bytes, of data and control.
@@ -38,6 +38,7 @@ type TCPInfo struct {
 	Retrans        uint32        // bytes sent again and not acknowledged
 	RcvSsthresh    uint32        // the window when the user has taken everything
 	RcvRTT         time.Duration // the receiver's measurement; 0: none
+	RcvSpace       uint32        // the most that the user took in a round trip; 10 MSS to begin with
 	PacingRate     uint64        // bytes/s; 0: not paced
 	MaxPacingRate  uint64        // 0: no bound
 	Reordering     bool          // the path was seen to reorder
@@ -117,6 +118,7 @@ func (t *TCP) moreInfo(i *TCPInfo) {
 		i.PMTU += header.TCPTimestampLen
 	}
 	i.RcvSsthresh = t.fullWindow()
+	i.RcvSpace = min(i.RcvSsthresh, 10*uint32(i.AdvMSS))
 	i.RcvBuf, i.SndBuf = t.recvBuf(), t.sendBufSize()
 	i.Reordering = t.flags&tfReordered != 0
 	i.UserTimeout = time.Duration(t.userTimeout())
@@ -155,17 +157,26 @@ func (t *TCP) moreInfo(i *TCPInfo) {
 	}
 	if c.tune != nil {
 		i.RcvRTT = time.Duration(c.tune.rtt)
+		i.RcvSpace = max(i.RcvSpace, c.tune.space)
 	}
 	if t.flags&tfOwnCC != 0 {
 		i.PacingRate, i.MaxPacingRate = c.own.pace.rate, c.own.pace.cap
 	}
 }
 
+// announced is what is left of the window that the peer was told of.
+func (t *TCP) announced() uint32 {
+	if t.rcvAnnEdge.Less(t.rcvNxt) {
+		return 0
+	}
+	return t.rcvAnnEdge.Sub(t.rcvNxt)
+}
+
 // Info is a snapshot of the connection's state (TCP_INFO).
 func (t *TCP) Info() TCPInfo {
 	us := func(n uint32) time.Duration { return time.Duration(n) * time.Microsecond }
 	i := TCPInfo{
-		State: t.state, MSS: int(t.mss), SndWnd: t.sndWnd, RcvWnd: t.rcvWnd,
+		State: t.state, MSS: int(t.mss), SndWnd: t.sndWnd, RcvWnd: t.announced(),
 		Cwnd: t.cc.Cwnd, Ssthresh: t.cc.Ssthresh,
 		Unacked: t.sndMax.Sub(t.sndUna), Unsent: t.sndLbb.Sub(t.sndMax),
 		SRTT: us(t.rtt.srtt8 / 8), RTTVar: us(t.rtt.rttvar4 / 4), MinRTT: us(t.rtt.minRTT),

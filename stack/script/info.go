@@ -57,6 +57,7 @@ var infoFields = map[string]func(i *stack.TCPInfo) int64{
 	"tcpi_sacked":          func(i *stack.TCPInfo) int64 { return segments(i.Sacked, i.MSS) },
 	"tcpi_lost":            func(i *stack.TCPInfo) int64 { return segments(i.Lost, i.MSS) },
 	"tcpi_retrans":         func(i *stack.TCPInfo) int64 { return segments(i.Retrans, i.MSS) },
+	"tcpi_rcv_space":       func(i *stack.TCPInfo) int64 { return int64(i.RcvSpace) },
 	"tcpi_rcv_ssthresh":    func(i *stack.TCPInfo) int64 { return int64(i.RcvSsthresh) },
 	"tcpi_rcv_rtt":         func(i *stack.TCPInfo) int64 { return usec(i.RcvRTT) },
 	"tcpi_pacing_rate":     func(i *stack.TCPInfo) int64 { return int64(i.PacingRate) },
