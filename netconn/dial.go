@@ -36,6 +36,14 @@ func (n *Net) dial(ctx context.Context, network string, local netip.AddrPort, ad
 	if udp {
 		kind = "udp"
 	}
+	return n.dialFirst(ctx, network, kind, address, func(remote netip.AddrPort) (net.Conn, error) {
+		return n.dialOne(ctx, network, udp, &dialTo{local: local, remote: remote, opts: opts})
+	})
+}
+
+// dialFirst resolves an address for a network of a kind, and dials what it stands
+// for in order, until one answers; else it gives the first error.
+func (n *Net) dialFirst(ctx context.Context, network, kind, address string, dial func(netip.AddrPort) (net.Conn, error)) (net.Conn, error) {
 	if err := checkNetwork(network, kind); err != nil {
 		return nil, opError("dial", network, nil, nil, err)
 	}
@@ -45,8 +53,8 @@ func (n *Net) dial(ctx context.Context, network string, local netip.AddrPort, ad
 	}
 	var first error
 	for _, remote := range remotes {
-		var c net.Conn
-		if c, err = n.dialOne(ctx, network, udp, &dialTo{local: local, remote: remote, opts: opts}); err == nil {
+		c, err := dial(remote)
+		if err == nil {
 			return c, nil
 		}
 		if first == nil {

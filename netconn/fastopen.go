@@ -3,6 +3,7 @@ package netconn
 import (
 	"context"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/shardstack/shardstack/pbuf"
@@ -20,31 +21,21 @@ import (
 // with the SYN twice, and must bear that (RFC 7413 2.1). TCPConn.Info says what has
 // come of it.
 func (n *Net) DialFastOpen(ctx context.Context, network, address string, b []byte) (net.Conn, error) {
-	if err := checkNetwork(network, "tcp"); err != nil {
-		return nil, opError("dial", network, nil, nil, err)
-	}
-	remotes, err := n.resolve(ctx, network, address)
-	if err != nil {
-		return nil, opError("dial", network, nil, nil, ctxErr(ctx, err))
-	}
-	var first error
-	for _, remote := range remotes {
+	c, err := n.dialFirst(ctx, network, "tcp", address, func(remote netip.AddrPort) (net.Conn, error) {
 		c, err := n.dialTCP(ctx, &dialTo{remote: remote, first: b})
-		if err == nil {
-			if err = c.writeRest(ctx, b); err == nil {
-				return c, nil
-			}
-			_ = c.Close() // the error of the write counts
-			return nil, err
+		if err != nil {
+			return nil, opError("dial", network, nil, net.TCPAddrFromAddrPort(shown(remote)), err)
 		}
-		if first == nil {
-			first = opError("dial", network, nil, net.TCPAddrFromAddrPort(shown(remote)), err)
-		}
-		if ctx.Err() != nil {
-			break
-		}
+		return c, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, first
+	if err = c.(*TCPConn).writeRest(ctx, b); err != nil {
+		_ = c.Close() // the error of the write counts
+		return nil, err
+	}
+	return c, nil
 }
 
 // firstData is the beginning of b in a buffer of the lane's, for opConnect. Nil: there
