@@ -166,10 +166,12 @@ func (t *TCP) ccInit() {
 
 // ccOpened is called when the handshake is over. If the SYN or SYN-ACK had to be
 // sent more than twice, the path can't be trusted with more than a segment
-// (RFC 5681 3.1, RFC 6928 2).
+// (RFC 5681 3.1, RFC 6928 2). If it had to be at all, and no timestamp tells the
+// round trip, the first data has three times the initial timeout, 3 s (RFC 6298 5.7).
 func (t *TCP) ccOpened() {
 	if t.nrtx != 0 {
 		t.noteOpening()
+		t.rtt.opened()
 		if t.nrtx > 1 {
 			t.cc.Cwnd = t.cc.MSS
 		}

@@ -214,6 +214,7 @@ func TestFastOpen_OverABadLink(t *testing.T) {
 	bad := linkConfig{Loss: 0.08, Dup: 0.05, Reorder: 0.1, Delay: 2 * time.Millisecond, Seed: 5}
 	cfg := hostConfig{Config: fastConfig()}
 	cfg.TCP.FastOpen.Pause = -1
+	cfg.TCP.FastOpen.Pending = 64 // those whose handshake hangs leave room for others
 	cfg.TCP.TimeWait = time.Second
 	w := newPair(t, pairConfig{A: cfg, B: cfg, AB: bad, BA: bad})
 	w.a.mayDrop()
@@ -246,7 +247,7 @@ func TestFastOpen_OverABadLink(t *testing.T) {
 	w.until(5*time.Minute, func() bool { return done == n })
 	w.run(5 * time.Minute)
 	client, server := &w.a.stats.TCP, &w.b.stats.TCP
-	require.Greater(t, client.FastOpenActive, uint64(n/2))
+	require.Greater(t, client.FastOpenActive, uint64(n*3/4))
 	require.Positive(t, client.FastOpenActiveFail)
 	require.GreaterOrEqual(t, server.FastOpenPassive, client.FastOpenActive)
 	require.Zero(t, client.CurrPCBs)

@@ -75,8 +75,7 @@ func (t *TCP) outputData() bool {
 		}
 		t.sentNew(p, g)
 		if t.rtxAt == 0 || t.flags&tfPersist != 0 {
-			t.flags &^= tfPersist
-			t.setRtx(t.s.now + t.rtt.rto()) // RFC 6298 5.1
+			t.startRtx()
 		}
 	}
 	if ok && t.unsent == nil && t.flags&tfPull != 0 {
@@ -92,8 +91,8 @@ func (t *TCP) outputData() bool {
 			t.startPersist() // nothing in flight: only the window can hold us
 		}
 	}
-	if t.flags&(tfSack|tfLoss) == tfSack && t.sndMax.Sub(t.sndUna) > uint32(t.mss) && t.sndMax != before {
-		t.restartRtx() // RFC 8985 7.2
+	if t.flags&tfSack != 0 && t.sndMax.Sub(t.sndUna) > uint32(t.mss) && t.sndMax != before && t.rtxAt != 0 {
+		t.moreSent()
 	}
 	if t.flags&tfOwnCC != 0 {
 		t.noteLimit()

@@ -207,8 +207,7 @@ func (t *TCP) pullNew(n uint32) bool {
 	t.bookSent(g)
 	t.sentNew(p, g)
 	if t.rtxAt == 0 || t.flags&tfPersist != 0 {
-		t.flags &^= tfPersist
-		t.setRtx(t.s.now + t.rtt.rto())
+		t.startRtx()
 	}
 	if end == pullEnd || pl.over && pl.cfg.Fin {
 		_ = t.shutdownSend() // unless FIN went with the data

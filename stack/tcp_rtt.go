@@ -12,6 +12,9 @@ type rttEstimator struct {
 	minRTO  uint32 // µs
 	maxRTO  uint32 // µs
 	backoff uint8
+	probed  bool // no sample since the latest tail loss probe (RFC 8985 7.3)
+	// With tfTLP: how long after the probe the retransmission would be due, in ticks.
+	afterProbe uint16
 }
 
 const maxRTTSample = 1 << 28 // µs; keeps the scaled values in 32 bits
@@ -35,6 +38,7 @@ func (r *rttEstimator) setBounds(cfg *TCPConfig) {
 
 // sample takes a round-trip measurement in ns (RFC 6298 2.2, 2.3).
 func (r *rttEstimator) sample(ns int64) {
+	r.probed = false
 	m := uint32(max(1, min(ns/1000, maxRTTSample)))
 	if r.minRTT == 0 || m < r.minRTT {
 		r.minRTT = m
@@ -54,6 +58,13 @@ func (r *rttEstimator) sample(ns int64) {
 	const clockGranularity = 1 << tickShift / 1000
 	rto := r.srtt8/8 + max(clockGranularity, r.rttvar4)
 	r.base = min(max(rto, r.minRTO), r.maxRTO)
+}
+
+// opened is called when a handshake that was repeated is over (RFC 6298 5.7).
+func (r *rttEstimator) opened() {
+	if r.srtt8 == 0 {
+		r.base = min(3*r.base, r.maxRTO)
+	}
 }
 
 // rto is the current timeout in ns, backoff included (RFC 6298 5.5).

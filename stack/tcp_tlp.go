@@ -13,6 +13,9 @@ import (
 // for them and Linux has it: without them what comes back for a probe does not say
 // whether it was needed (7.4), and of a lost tail would show the last segment only.
 //
+// Nor is there a probe before a round trip was measured, and a second one only after
+// another was (7.3): a path that has become slow must get to show it.
+//
 // rtxAt is one of four timers: tfPersist, tfTLP and tfReoTimer say which; none of
 // them: retransmission.
 
@@ -40,22 +43,68 @@ type tlpState struct {
 	end  header.Seq // sndMax when it was sent
 }
 
+// startRtx starts the timer with the first segment of a flight (RFC 6298 5.1).
+func (t *TCP) startRtx() {
+	t.flags &^= tfPersist
+	if t.flags&tfLoss == 0 || t.mayProbe() {
+		t.restartRtx()
+	} else {
+		t.setRtx(t.s.now + t.rtt.rto())
+	}
+}
+
 // restartRtx starts the retransmission timer anew (RFC 6298 5.3), or that of a
-// probe if it is to run out first. Something is in flight and nothing missing.
+// probe. Something is in flight and nothing missing. A probe that would be due
+// later than the retransmission goes at that time in its place (RFC 8985 7.2),
+// and the retransmission a timeout later.
 func (t *TCP) restartRtx() {
 	d := t.rtt.rto()
 	t.flags &^= tfTLP | tfReoTimer
-	if t.flags&tfSack != 0 && t.rtt.srtt8 != 0 && t.state >= StateEstablished {
-		pto := max(int64(t.rtt.srtt8)*250+tlpSlack, tlpLeast) // 2 SRTT
-		if t.sndMax.Sub(t.sndUna) <= uint32(t.mss) {
-			pto += tlpMaxAckDelay
-		}
-		if pto < d {
-			d = pto
-			t.flags |= tfTLP
-		}
+	if t.probes() {
+		t.flags |= tfTLP
+		t.setProbe(t.s.now + d)
+		return
 	}
 	t.setRtx(t.s.now + d)
+}
+
+// setProbe sets the timer for a probe; the retransmission would be due at rto.
+func (t *TCP) setProbe(rto int64) {
+	pto := int64(t.rtt.srtt8)*250 + tlpSlack // 2 SRTT
+	pto = max(pto, tlpLeast)
+	if t.sndMax.Sub(t.sndUna) <= uint32(t.mss) {
+		pto += tlpMaxAckDelay
+	}
+	at := min(t.s.now+pto, rto)
+	t.rtt.afterProbe = uint16(min((rto-at)>>tickShift, 1<<16-1))
+	t.setRtx(at)
+}
+
+// moreSent is called when new data has joined what was in flight: a probe waits
+// for that as well, but not beyond the time of the retransmission, which does not
+// move (RFC 8985 7.2, RFC 6298 5.1).
+func (t *TCP) moreSent() {
+	at := t.rtxAt
+	switch {
+	case t.flags&tfTLP != 0:
+		at += int64(t.rtt.afterProbe) << tickShift
+	case t.flags&tfPersist != 0 || !t.probes() || t.flags&tfLoss != 0 && !t.mayProbe():
+		return
+	}
+	t.flags |= tfTLP
+	t.setProbe(at)
+}
+
+// probes reports whether the connection has probes now.
+func (t *TCP) probes() bool {
+	return t.flags&tfSack != 0 && t.rtt.srtt8 != 0 && !t.rtt.probed && t.state >= StateEstablished
+}
+
+// mayProbe reports whether a probe may be planned in spite of the loss state:
+// nothing is missing, and there is no probe yet (RFC 8985 7.2, 7.3).
+func (t *TCP) mayProbe() bool {
+	l := t.cold.loss
+	return t.flags&(tfRecovery|tfRTO) == 0 && l.sacked|l.lost == 0 && l.tlp.kind == tlpNone
 }
 
 // lossTimer is restartRtx for a connection with loss state: restart if anything
@@ -77,7 +126,7 @@ func (t *TCP) lossTimer(l *tcpLoss, restart bool, wait int64) {
 			t.flags = t.flags&^tfTLP | tfReoTimer
 			t.setRtx(min(at, t.s.now+t.rtt.rto()))
 		}
-	case restart && t.flags&(tfRecovery|tfRTO) == 0 && l.sacked|l.lost == 0 && l.tlp.kind == tlpNone:
+	case restart && t.mayProbe():
 		t.restartRtx()
 	case restart || t.flags&tfTLP != 0 && l.sacked != 0: // ACKs come: no probe is needed
 		t.flags &^= tfTLP | tfReoTimer
@@ -102,6 +151,7 @@ func (t *TCP) tlpTimeout() {
 	}
 	if kind != tlpNone {
 		t.s.stats.TCP.LossProbes++
+		t.rtt.probed = true
 		l.tlp = tlpState{kind, t.sndMax}
 	}
 	t.setRtx(t.s.now + t.rtt.rto())
