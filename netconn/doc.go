@@ -41,9 +41,11 @@
 // # Processors
 //
 // Where shards and goroutines share the cores, use shard.Config.NoPin: the shards
-// are goroutines then, and a round trip is goroutines that ready one another,
-// without system calls. A single connection, whose round trips have nothing that
-// could run side by side, is fastest with GOMAXPROCS at 1.
+// are goroutines then, best as many as there are cores, and a round trip is
+// goroutines that ready one another, without system calls. A shard stays on the
+// processor where it was readied, and so do those that it readies, as long as none
+// is without work. A single connection, whose round trips have nothing that could
+// run side by side, is fastest with GOMAXPROCS at 1.
 //
 // A shard with a thread of its own keeps one of Go's processors (P) busy while it
 // polls. The group raises GOMAXPROCS for those (shard.Config.KeepProcs);

@@ -114,7 +114,7 @@ func (s *Shard) runShared() {
 	s.busyAt = now
 	for !s.g.stopping.IsSet() {
 		if now = s.park(now); now == 0 {
-			runtime.Gosched()
+			goyield()
 			now = Now()
 		}
 	}

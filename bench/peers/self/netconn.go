@@ -10,19 +10,24 @@ import (
 	"github.com/shardstack/shardstack/bench/peers/work"
 	"github.com/shardstack/shardstack/netconn"
 	"github.com/shardstack/shardstack/port/mem"
+	"github.com/shardstack/shardstack/rss"
 	"github.com/shardstack/shardstack/shard"
 )
 
-// overNet does the works over netconn's net.Conn. Shards, one an end, and
-// goroutines share the cores: shards aren't pinned, and are goroutines, too. As
-// gVisor's, a single connection is faster on one processor.
+// overNet does the works over netconn's net.Conn. Each end has a shard a core, and
+// the shards share the cores with the application's goroutines: they aren't pinned,
+// and are goroutines, too. As gVisor's, a single connection is faster on one
+// processor.
 func overNet(s *work.Spec) (rate float64, err error) {
-	procs := len(s.Cores)
+	cores := len(s.Cores)
 	if s.Conns == 1 {
-		procs = 1
+		cores = 1
 	}
-	runtime.GOMAXPROCS(procs)
-	a, b, err := mem.New(mem.Config{Pause: true, A: mem.EndConfig{Queues: 1, MTU: s.MTU}, B: mem.EndConfig{Queues: 1, MTU: s.MTU}})
+	runtime.GOMAXPROCS(cores)
+	// Both directions of a connection have the same hash, so that shard i talks to
+	// shard i, and a connection need not be worked on by two cores.
+	end := mem.EndConfig{Queues: cores, MTU: s.MTU, RSSKey: rss.SymmetricKey}
+	a, b, err := mem.New(mem.Config{Pause: true, A: end, B: end})
 	if err != nil {
 		return 0, err
 	}
@@ -38,7 +43,7 @@ func overNet(s *work.Spec) (rate float64, err error) {
 	for i, end := range []*mem.End{a, b} {
 		addr := []string{"198.18.0.1/15", "198.19.0.1/15"}[i]
 		g, err := shard.NewGroup(shard.Config{
-			NoPin: true, Shards: 1,
+			NoPin: true, Shards: cores,
 			Ports: []shard.PortConfig{{Port: end, Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}}},
 		})
 		if err != nil {
