@@ -28,16 +28,19 @@ const (
 )
 
 // bbrPacingGain and bbrCwndGain are the gains of the states in percent ("Summary
-// of Control Behavior in the State Machine"). Where the flow does not probe the
-// draft's cwnd gain is 200. With that, flows that overestimate their bandwidth by
-// what they reach in UP fill a queue of a BDP for good, and all are held by their
-// windows, in the proportion they have: with 125 they share sooner, at the same
-// goodput.
+// of Control Behavior in the State Machine"). Those of the window are smaller in
+// ProbeBW than the draft's, which are 200, and 225 in UP. Flows that take their
+// bandwidth for more than it is fill a queue of a BDP and are held by their windows,
+// each in proportion to what it has. With the draft's gains what they reach in UP,
+// until the first ACKs of it come back, is nearly twice their share, for all alike:
+// who had more keeps it. With 125, and 150 in UP, the excess is small enough for the
+// constant part of UP's window (bbrProbeExtra) to count, which is the same for a
+// small flow and a large one. docs/congestion.md has what comes of it.
 var (
 	bbrPacingGain = [numBBRStates]uint64{bbrStartup: 277, bbrDrain: 50, bbrDown: 90, bbrCruise: 100, bbrRefill: 100,
 		bbrUp: 125, bbrProbeRTT: 100}
 	bbrCwndGain = [numBBRStates]uint64{bbrStartup: 200, bbrDrain: 200, bbrDown: 125, bbrCruise: 125, bbrRefill: 125,
-		bbrUp: 225, bbrProbeRTT: 50}
+		bbrUp: 150, bbrProbeRTT: 50}
 )
 
 // Parameters ("Core Algorithm Design Parameters" and following).
@@ -56,6 +59,7 @@ const (
 	bbrProbeRTTLasts   = 200_000_000
 	bbrProbeWait       = 2_000_000_000 // and up to a second more
 	bbrMaxRenoRounds   = 63
+	bbrProbeExtra      = 8 // segments in flight in UP beyond a multiple of the BDP; the draft has 2
 	bbrDrainRounds     = 3
 	bbrFullBWRounds    = 3
 	bbrFullBWGrowth    = 125 // percent

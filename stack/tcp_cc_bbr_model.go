@@ -118,7 +118,7 @@ func (b *bbr) quantize(n uint64) uint64 {
 	quantum := max(min(b.pacing/1000, 64<<10), 2*b.mss)
 	n = max(n, 3*quantum, bbrMinPipe*b.mss)
 	if b.state == bbrUp {
-		n += 2 * b.mss
+		n += bbrProbeExtra * b.mss
 	}
 	return n
 }

@@ -90,6 +90,22 @@ func TestBBR_Cycle(t *testing.T) {
 	require.Zero(t, p.lost)
 }
 
+// TestBBR_WindowInUp: what may be in flight while a flow probes is bounded by half
+// more than the BDP and eight segments, however long no ACK of it comes.
+func TestBBR_WindowInUp(t *testing.T) {
+	p, b := inProbe(t, bbrUp)
+	most := uint32(0)
+	p.onAck = func(p *ccPath, _ *AckSample) {
+		if b.state == bbrUp {
+			bound := b.bdp(150) + max(b.extraAcked[0], b.extraAcked[1]) + 8*pathMSS
+			require.LessOrEqual(t, uint64(p.c.Cwnd), bound)
+			most = max(most, p.flight)
+		}
+	}
+	require.True(t, p.until(time.Second, func() bool { return b.state == bbrDown }))
+	require.Greater(t, most, uint32(p.bdp())*5/4, "but it does probe")
+}
+
 // TestBBR_ProbeWait: the next probe comes after 2 to 3 seconds, or when Reno
 // would have grown back, 63 rounds at most.
 func TestBBR_ProbeWait(t *testing.T) {

@@ -16,7 +16,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +36,8 @@ const (
 	tableMark  = 70_000                // DCTCP's step, about a seventh of what it carries in one (RFC 8257 4.1)
 	tableWarm  = 5 * time.Second
 	tableTime  = 40 * time.Second
+	tailWarm   = 20 * time.Second // behind a drop-tail queue
+	tailTime   = 60 * time.Second
 	tableMSS   = 1448 // with timestamps
 	tableFrame = 1514
 	tableData  = tableRate / 1e6 * tableMSS / tableFrame // Mbit/s of data that the link can carry
@@ -45,12 +46,16 @@ const (
 var (
 	tableLosses  = []float64{0, 0.001, 0.01, 0.03}
 	tableControl = []string{"reno", "cubic", "bbr", "dctcp"}
+	// Without other loss also behind a drop-tail queue of so many BDPs.
+	tailControl = []string{"cubic", "bbr"}
+	tailQueues  = []int{1, 2}
 )
 
 // cell is a row of the table.
 type cell struct {
 	control string
 	loss    float64
+	tail    int     // BDPs of a drop-tail queue, 0: RED
 	goodput float64 // Mbit/s of all flows
 	jain    float64
 	least   float64 // Mbit/s of the slowest flow
@@ -76,16 +81,49 @@ func model(control string, p float64) float64 {
 	return min(tableFlows*w*tableMSS*8/rtt/1e6, tableData)
 }
 
-// measure runs the ten flows.
-func measure(t *testing.T, control string, loss float64) cell {
-	n := newNet(t, 1)
-	bottleneck := netem.Config{Rate: tableRate, Delay: tableRTT / 4, Queue: netem.Queue{Kind: netem.RED, Bytes: tableQueue, MinBytes: tableQueue / 10, MaxBytes: tableQueue * 4 / 10}}
-	back := bottleneck
-	bottleneck.Loss = loss
-	if control == "dctcp" {
-		bottleneck.Queue = netem.Queue{Bytes: tableQueue, MarkBytes: tableMark}
+// queue is that in front of the bottleneck.
+func (c *cell) queue() netem.Queue {
+	switch {
+	case c.tail != 0:
+		return netem.Queue{Bytes: c.tail * tableQueue / 2}
+	case c.control == "dctcp":
+		return netem.Queue{Bytes: tableQueue, MarkBytes: tableMark}
 	}
-	cfg := stack.TCPConfig{Congestion: control, SendBuf: 1 << 20, RecvBuf: 2 << 20}
+	return netem.Queue{Kind: netem.RED, Bytes: tableQueue, MinBytes: tableQueue / 10, MaxBytes: tableQueue * 4 / 10}
+}
+
+// queueName is how the tables call it.
+func (c *cell) queueName() string {
+	switch {
+	case c.tail != 0:
+		return fmt.Sprintf("tail %d BDP", c.tail)
+	case c.control == "dctcp":
+		return "marks"
+	}
+	return "RED"
+}
+
+// times are how long the flows run before they are measured, and while.
+func (c *cell) times() (warm, took time.Duration) {
+	switch {
+	case c.tail != 0:
+		return tailWarm, tailTime
+	case c.control == "reno" || c.control == "dctcp": // nothing is asked of them
+		return tableWarm, tableTime / 4
+	case c.control == "bbr" && c.loss > 0.02: // over its threshold each flow's share goes up and down for long
+		return tableWarm, tableTime * 3
+	}
+	return tableWarm, tableTime
+}
+
+// measure runs the ten flows of a row.
+func measure(t *testing.T, c cell) cell {
+	n := newNet(t, 1)
+	bottleneck := netem.Config{Rate: tableRate, Delay: tableRTT / 4, Queue: c.queue(), Loss: c.loss}
+	back := bottleneck
+	back.Loss = 0
+	warm, took := c.times()
+	cfg := stack.TCPConfig{Congestion: c.control, SendBuf: 1 << 20, RecvBuf: 2 << 20}
 	d, err := n.AddDumbbell(DumbbellConfig{
 		Pairs: tableFlows, Forth: bottleneck, Back: back, Access: netem.Config{Rate: 1e9, Delay: tableRTT / 8}, LeaveSums: true,
 		Host: func(int, bool) HostConfig { return HostConfig{Stack: stack.Config{TCP: cfg}} },
@@ -96,22 +134,15 @@ func measure(t *testing.T, control string, loss float64) cell {
 		flows[i], err = n.AddFlow(FlowConfig{From: d.Left[i], To: d.Right[i], Port: 80})
 		require.NoError(t, err)
 	}
-	n.Run(tableWarm)
+	n.Run(warm)
 	var before [tableFlows]uint64
 	var st stack.TCPStats
 	for i, f := range flows {
 		before[i] = f.Received()
 		subtract(&st, d.Left[i].Stack().Stats())
 	}
-	c := cell{control: control, loss: loss, model: model(control, loss), least: math.Inf(1)}
+	c.model, c.least = model(c.control, c.loss), math.Inf(1)
 	queued, samples := 0, 0
-	took := tableTime
-	if control == "reno" || control == "dctcp" {
-		took /= 4 // nothing is asked of them
-	}
-	if control == "bbr" && loss > 0.02 {
-		took *= 3 // over its threshold of 2 %, each flow's share goes up and down for long
-	}
 	for end := n.Now() + int64(took); n.Now() < end; samples++ {
 		n.Run(10 * time.Millisecond)
 		queued += d.Bottleneck.A().Queued()
@@ -144,34 +175,44 @@ func subtract(st *stack.TCPStats, s *stack.Stats) {
 // text is the table.
 func text(cells []cell) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# %d flows, bottleneck %.0f Mbit/s (%.1f of data), RTT %v, RED queue %d kB, %v measured after %v (Reno, DCTCP: %v; BBR at 3 %%: %v)\n",
-		tableFlows, tableRate/1e6, tableData, tableRTT, tableQueue/1000, tableTime, tableWarm, tableTime/4, 3*tableTime)
-	b.WriteString("# control  loss %  goodput Mbit/s  model Mbit/s  Jain    slowest  fastest  resent %  queue ms  RTOs\n")
+	fmt.Fprintf(&b, "# %d flows, bottleneck %.0f Mbit/s (%.1f of data), RTT %v, RED queue %d kB, %v measured after %v (Reno, DCTCP: %v; BBR at 3 %%: %v; drop-tail: %v after %v)\n",
+		tableFlows, tableRate/1e6, tableData, tableRTT, tableQueue/1000, tableTime, tableWarm, tableTime/4, 3*tableTime, tailTime, tailWarm)
+	b.WriteString("# control  queue       loss %  goodput Mbit/s  model Mbit/s  Jain    slowest  fastest  resent %  queue ms  RTOs\n")
 	for _, c := range cells {
 		m := "-"
 		if c.model != 0 {
 			m = fmt.Sprintf("%.2f", c.model)
 		}
-		fmt.Fprintf(&b, "%-9s  %6.1f  %14.2f  %12s  %.4f  %7.2f  %7.2f  %8.2f  %8.2f  %4d\n",
-			c.control, c.loss*100, c.goodput, m, c.jain, c.least, c.most, c.resent, c.delay, c.rtos)
+		fmt.Fprintf(&b, "%-9s  %-10s  %6.1f  %14.2f  %12s  %.4f  %7.2f  %7.2f  %8.2f  %8.2f  %4d\n",
+			c.control, c.queueName(), c.loss*100, c.goodput, m, c.jain, c.least, c.most, c.resent, c.delay, c.rtos)
 	}
 	return b.Bytes()
 }
 
+// rows are the table's: those with RED, a controller after the other, as the chart
+// has them, and those with drop-tail queues.
+func rows() (cells []cell) {
+	for _, control := range tableControl {
+		for _, loss := range tableLosses {
+			cells = append(cells, cell{control: control, loss: loss})
+		}
+	}
+	for _, control := range tailControl {
+		for _, tail := range tailQueues {
+			cells = append(cells, cell{control: control, tail: tail})
+		}
+	}
+	return cells
+}
+
 func TestGoodput(t *testing.T) {
-	cells := make([]cell, len(tableControl)*len(tableLosses))
+	cells := rows()
 	t.Run("cells", func(t *testing.T) {
-		var mu sync.Mutex
-		for i, control := range tableControl {
-			for j, loss := range tableLosses {
-				t.Run(fmt.Sprintf("%s at %.1f %%", control, loss*100), func(t *testing.T) {
-					t.Parallel()
-					c := measure(t, control, loss)
-					mu.Lock()
-					defer mu.Unlock()
-					cells[i*len(tableLosses)+j] = c
-				})
-			}
+		for i := range cells {
+			t.Run(fmt.Sprintf("%s, %s at %.1f %%", cells[i].control, cells[i].queueName(), cells[i].loss*100), func(t *testing.T) {
+				t.Parallel()
+				cells[i] = measure(t, cells[i]) // each its own
+			})
 		}
 	})
 	if t.Failed() {
@@ -215,15 +256,15 @@ func splice(t *testing.T, doc, table []byte) []byte {
 // markdown is the table for people.
 func markdown(cells []cell) []byte {
 	var b bytes.Buffer
-	b.WriteString("\n| control | loss | goodput | model | Jain | slowest … fastest flow | resent | queue | RTOs |\n")
-	b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("\n| control | queue | loss | goodput | model | Jain | slowest … fastest flow | resent | queue | RTOs |\n")
+	b.WriteString("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, c := range cells {
 		m := ""
 		if c.model != 0 {
 			m = fmt.Sprintf("%.1f", c.model)
 		}
-		fmt.Fprintf(&b, "| %s | %g %% | %.1f Mbit/s | %s | %.3f | %.2f … %.2f | %.2f %% | %.1f ms | %d |\n",
-			c.control, c.loss*100, c.goodput, m, c.jain, c.least, c.most, c.resent, c.delay, c.rtos)
+		fmt.Fprintf(&b, "| %s | %s | %g %% | %.1f Mbit/s | %s | %.3f | %.2f … %.2f | %.2f %% | %.1f ms | %d |\n",
+			c.control, c.queueName(), c.loss*100, c.goodput, m, c.jain, c.least, c.most, c.resent, c.delay, c.rtos)
 	}
 	b.WriteString("\n")
 	return b.Bytes()
@@ -239,6 +280,6 @@ func promise(t *testing.T, c cell) {
 		require.GreaterOrEqual(t, c.goodput, 0.9*tableRate/1e6, "BBR at 1 %% loss: 90 %% of the link")
 	}
 	if c.control == "cubic" || c.control == "bbr" {
-		require.Greater(t, c.jain, 0.95, "%s at %.1f %% loss: equal flows get the same", c.control, c.loss*100)
+		require.Greater(t, c.jain, 0.95, "%s, %s at %.1f %% loss: equal flows get the same", c.control, c.queueName(), c.loss*100)
 	}
 }
