@@ -17,7 +17,9 @@
 // as it last saw it and looks again only when that is not enough.
 //
 // One by one is the worst case: both lines travel for each element. Push in
-// batches, and pop with a large dst.
+// batches, and pop with a large dst. Nearly as bad is a side that looks again at
+// once when it has found too little: PausePush and PausePop are for those that have
+// nothing else to do.
 //
 // # False sharing
 //

@@ -66,6 +66,10 @@ func TestAtomicsInline(t *testing.T) {
 		}
 		looked++
 		for _, c := range to {
+			if strings.HasSuffix(c, "ring.(*side).pause(SB)") {
+				require.Contains(t, in, ".Pause") // who pauses need not hurry
+				continue
+			}
 			require.Truef(t, strings.HasPrefix(c, "runtime."), "%s calls %s", in, c)
 		}
 	}

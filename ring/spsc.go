@@ -51,7 +51,10 @@ type SPSC[T any] struct {
 type side struct {
 	index atomic.Uint64
 	peer  uint64
-	_     [PadSize - 2*wordSize]byte
+
+	pausedAt uint64 // index at the last pause
+	turns    uint32 // its length
+	_        [PadSize - 3*wordSize - 4]byte
 }
 
 // load and store are not for looks. A package that instantiates SPSC can

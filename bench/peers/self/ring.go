@@ -16,17 +16,21 @@ func handOver(s *work.Spec) (float64, error) {
 		func(n uint64) {
 			b := make([]uintptr, s.Size)
 			for n > 0 {
-				if r.PushBulk(b) {
-					n -= uint64(len(b))
+				if !r.PushBulk(b) {
+					r.PausePush()
+					continue
 				}
+				n -= uint64(len(b))
 			}
 		},
 		func(n uint64) {
 			b := make([]uintptr, s.Size)
 			for n > 0 {
-				if r.PopBulk(b) {
-					n -= uint64(len(b))
+				if !r.PopBulk(b) {
+					r.PausePop()
+					continue
 				}
+				n -= uint64(len(b))
 			}
 		},
 	)
