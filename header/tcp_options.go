@@ -204,6 +204,16 @@ func ParseTimestampFast(b []byte) (tsval, tsecr uint32, ok bool) {
 	return binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), true
 }
 
+// OnlyTimestamp makes *o the options of a segment that has nothing but a timestamp,
+// as ParseTCPOptions does but for SACK, of which there are no blocks.
+func (o *TCPOptions) OnlyTimestamp(tsval, tsecr uint32) {
+	// One by one, as a literal would be made elsewhere and copied.
+	o.MSS, o.WScale, o.SACKPermitted = 0, -1, false
+	o.HasFastOpen, o.FastOpenExp, o.FastOpenOff, o.FastOpenLen = false, false, 0, 0
+	o.HasUserTimeout, o.UserTimeout = false, 0
+	o.HasTS, o.TSVal, o.TSEcr, o.NSACK = true, tsval, tsecr, 0
+}
+
 // Bounds of a Fast Open cookie's length (RFC 7413 4.1.1).
 const (
 	TCPFastOpenLeast = 4

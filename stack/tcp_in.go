@@ -23,6 +23,7 @@ type inSegment struct {
 	nif          *Netif
 	src, dst     header.Addr
 	sport, dport uint16
+	hash         uint32 // of the flow, as the NIC's
 	seq, ack     header.Seq
 	flags        header.TCPFlags
 	wnd          uint32 // as in the header, not scaled
@@ -82,6 +83,7 @@ func (s *Stack) tcpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 	if p.Flags&pbuf.RxHash == 0 {
 		hash = s.hashFlow(dst, src, in.dport, in.sport)
 	}
+	in.hash = hash
 	t := s.lookup(dst, src, in.dport, in.sport, hash)
 	if t == nil {
 		if t = s.lookupSlow(in); t == nil {
@@ -256,7 +258,7 @@ func (t *TCP) inputSlow(in *inSegment, opts []byte) {
 		t.cold.meter.in(t, in)
 	}
 	if val, ecr, ok := header.ParseTimestampFast(opts); ok {
-		in.opts = header.TCPOptions{HasTS: true, TSVal: val, TSEcr: ecr}
+		in.opts.OnlyTimestamp(val, ecr)
 	} else if fault := header.ParseTCPOptions(opts, &in.opts); fault != 0 {
 		t.s.stats.TCP.InErrs++
 		in.reject(t.s, DropTCPMalformed)

@@ -149,16 +149,19 @@ func (t *TCP) open(to netip.AddrPort, fn ConnectedFunc) error {
 		return ErrVal
 	}
 	nif, neigh, local := way.nif, way.neigh, way.src
-	lport := t.lport
+	lport, hash := t.lport, uint32(0)
 	if lport == 0 {
-		if lport = s.choosePort(local, remote, to.Port()); lport == 0 {
+		if lport, hash = s.choosePort(local, remote, to.Port()); lport == 0 {
 			return ErrNoPort
 		}
-	} else if old := s.lookup(local, remote, lport, to.Port(), s.hashFlow(local, remote, lport, to.Port())); old != nil {
-		if !old.reusable() {
-			return ErrUse
+	} else {
+		hash = s.hashFlow(local, remote, lport, to.Port())
+		if old := s.lookup(local, remote, lport, to.Port(), hash); old != nil {
+			if !old.reusable() {
+				return ErrUse
+			}
+			s.tcp.reuse = old
 		}
-		s.tcp.reuse = old
 	}
 	if old := s.tcp.reuse; old != nil {
 		s.tcp.reuse = nil
@@ -176,7 +179,7 @@ func (t *TCP) open(to netip.AddrPort, fn ConnectedFunc) error {
 		return ErrMem
 	}
 	t.setState(StateSynSent)
-	t.link()
+	t.link(hash)
 	s.stats.TCP.ActiveOpens++
 	return nil
 }
@@ -257,36 +260,36 @@ func ipLen(dst header.Addr) int {
 
 // choosePort picks the local port of a connection: RFC 6056 algorithm 3, a
 // keyed hash of the other three tuple members plus a counter, or the hook's
-// choice. 0: all taken. Ports that are used in turn are free again in turn, so
+// choice, with hashFlow of it. 0: all taken. Ports that are used in turn are free again in turn, so
 // that the first attempt mostly succeeds; and once all were found taken, nobody
 // looks again until a PCB has been freed.
-func (s *Stack) choosePort(local, remote header.Addr, rport uint16) uint16 {
+func (s *Stack) choosePort(local, remote header.Addr, rport uint16) (port uint16, hash uint32) {
 	cfg := &s.cfg.TCP
 	full := &s.tcp.full
 	if *full == (fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}) && (!cfg.TimeWaitReuse || s.now < s.tcp.fullUntil) {
-		return 0
+		return 0, 0
 	}
 	n := uint32(cfg.PortMax-cfg.PortMin) + 1
 	start := s.firstPort(flowEnds{local, remote, 0, rport})
 	for i := range n {
-		port := cfg.PortMin + uint16((start+i)%n)
+		port = cfg.PortMin + uint16((start+i)%n)
 		if h := s.hooks.TCPPort; h != nil {
 			if port = h(local, remote, rport, start, i); port == 0 {
 				break
 			}
 		}
-		hash := s.hashFlow(local, remote, port, rport)
+		hash = s.hashFlow(local, remote, port, rport)
 		old := s.lookup(local, remote, port, rport, hash)
 		if (old == nil || old.reusable()) && !s.portTaken(local, familyAny, port) &&
 			!s.takenElsewhere(header.ProtoTCP, flowEnds{local, remote, port, rport}) {
 			s.tcp.nextPort += i + 1
 			s.tcp.reuse = old
-			return port
+			return port, hash
 		}
 	}
 	*full = fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}
 	s.tcp.fullUntil = s.now + 50_000_000 // by then one in TIME-WAIT may be reusable
-	return 0
+	return 0, 0
 }
 
 // takenElsewhere asks the hook whether another stack has a flow.

@@ -38,6 +38,7 @@ type tcpState struct {
 	freed      uint64 // PCBs that were freed
 	rcvScale   uint8
 	ackEvery   uint8
+	rtt        rttEstimator // of new connections
 
 	limits       tcpLimits
 	tuned        int64  // bytes of TuneMem that are granted
@@ -67,6 +68,7 @@ func (s *Stack) tcpInit() {
 		}
 	}
 	ts.ccKind, _ = ccKindOf(s.cfg.TCP.Congestion) // Validate knows it
+	ts.rtt.setBounds(&s.cfg.TCP)
 	ts.nextPort = s.rng.uint32()
 	if s.cfg.TCP.Ports == PortsSequential {
 		ts.nextPort = 0
@@ -134,7 +136,7 @@ func (s *Stack) NewTCP() *TCP {
 	t.rcvWnd = uint32(cfg.RecvBuf)
 	t.mss = 536 // RFC 9293 3.7.1: until the peer says otherwise
 	t.ccKind = ts.ccKind
-	t.rtt.init(cfg)
+	t.rtt = ts.rtt
 	t.setFlag(tfNoDelay, cfg.NoDelay)
 	return t
 }
@@ -173,18 +175,10 @@ func (t *TCP) free() {
 	t.setState(StateClosed)
 	t.leaveBacklog()
 	ts.flows.remove(t.hash, t.id)
-	t.unlinkPort()
 	t.purge()
 	ts.ccs.put(t.cc.state)
-	t.dropOwn()
-	if c := t.cold; c != nil {
-		ts.knobs.put(c.knobs)
-		ts.putTune(c.tune)
-		t.fastFree()
-		ext := c.ext
-		clear(ext)
-		*c = tcpCold{ext: ext[:0]}
-		ts.colds = append(ts.colds, c)
+	if t.cold != nil {
+		t.freeCold()
 	}
 	*t = TCP{id: t.id, next: ts.grave, timerAt: t.timerAt} // the timer's entry stays, for whoever is next
 	ts.grave = t
@@ -193,6 +187,20 @@ func (t *TCP) free() {
 	if s.depth == 0 {
 		s.tcpRecycle()
 	}
+}
+
+// freeCold frees the cold part.
+func (t *TCP) freeCold() {
+	ts, c := &t.s.tcp, t.cold
+	t.unlinkPort()
+	t.dropOwn()
+	ts.knobs.put(c.knobs)
+	ts.putTune(c.tune)
+	t.fastFree()
+	ext := c.ext
+	clear(ext)
+	*c = tcpCold{ext: ext[:0]}
+	ts.colds = append(ts.colds, c)
 }
 
 // tcpRecycle makes the PCBs that were freed during an input free for reuse:
@@ -213,10 +221,12 @@ func (s *Stack) tcpRecycle() {
 // purge frees the packets that a connection holds (tcp_pcb_purge).
 func (t *TCP) purge() {
 	t.freeQueue()
-	t.dropLoss()
-	t.dropPull()
-	t.dropSearch()
-	t.dropMeter()
+	if t.cold != nil {
+		t.dropLoss()
+		t.dropPull()
+		t.dropSearch()
+		t.dropMeter()
+	}
 	t.purgeOOSeq()
 	if t.refused != nil {
 		t.refused.Free()
@@ -255,10 +265,11 @@ func (t *TCP) setState(n TCPState) {
 	}
 }
 
-// link puts a connection with both ends known into the flow table.
-func (t *TCP) link() {
-	t.hash = t.s.hashFlow(t.local, t.remote, t.lport, t.rport)
-	t.s.tcp.flows.insert(t.hash, t.id)
+// link puts a connection with both ends known into the flow table; hash is
+// hashFlow of them.
+func (t *TCP) link(hash uint32) {
+	t.hash = hash
+	t.s.tcp.flows.insert(hash, t.id)
 }
 
 // lookup finds the connection of a segment from remote:rport to local:lport.

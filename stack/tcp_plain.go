@@ -70,6 +70,7 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	if p.Flags&pbuf.RxHash == 0 {
 		hash = s.hasher.Hash4(ip.Src(), ip.Dst(), in.sport, in.dport)
 	}
+	in.hash = hash
 	t := s.lookup(in.dst, in.src, in.dport, in.sport, hash)
 	if t == nil {
 		if in.flags != header.TCPSyn || !s.plainEnds(nif, in.src, in.dst) {

@@ -19,11 +19,6 @@ type rttEstimator struct {
 
 const maxRTTSample = 1 << 28 // µs; keeps the scaled values in 32 bits
 
-func (r *rttEstimator) init(cfg *TCPConfig) {
-	*r = rttEstimator{}
-	r.setBounds(cfg)
-}
-
 // setBounds sets the bounds of the timeout, and the timeout itself as long as
 // there is no sample.
 func (r *rttEstimator) setBounds(cfg *TCPConfig) {

@@ -16,14 +16,14 @@ func rttConfig() *TCPConfig {
 
 func TestRTT_RFC6298_2_1_InitialRTO(t *testing.T) {
 	var r rttEstimator
-	r.init(rttConfig())
+	r.setBounds(rttConfig())
 	require.Equal(t, int64(time.Second), r.rto())
 }
 
 func TestRTT_RFC6298_2_2_FirstSample(t *testing.T) {
 	var r rttEstimator
 	cfg := rttConfig()
-	r.init(cfg)
+	r.setBounds(cfg)
 	r.sample(int64(100 * time.Millisecond))
 	// SRTT = R, RTTVAR = R/2, RTO = SRTT + 4*RTTVAR
 	require.Equal(t, uint32(100_000), r.srtt8/8)
@@ -34,7 +34,7 @@ func TestRTT_RFC6298_2_2_FirstSample(t *testing.T) {
 func TestRTT_RFC6298_2_3_LaterSamples(t *testing.T) {
 	var r rttEstimator
 	cfg := rttConfig()
-	r.init(cfg)
+	r.setBounds(cfg)
 	srtt, rttvar := 0.0, 0.0
 	for i, ms := range []float64{100, 120, 80, 200, 100, 90, 95, 300, 100} {
 		r.sample(int64(ms * 1e6))
@@ -57,7 +57,7 @@ func TestRTT_RFC6298_2_4_2_5_Bounds(t *testing.T) {
 	cfg := rttConfig()
 	cfg.MinRTO, cfg.MaxRTO = 200*time.Millisecond, 60*time.Second
 	var r rttEstimator
-	r.init(cfg)
+	r.setBounds(cfg)
 	for range 50 {
 		r.sample(int64(50 * time.Microsecond))
 	}
@@ -72,7 +72,7 @@ func TestRTT_RFC6298_2_4_2_5_Bounds(t *testing.T) {
 
 func TestRTT_RFC6298_5_5_Backoff(t *testing.T) {
 	var r rttEstimator
-	r.init(rttConfig())
+	r.setBounds(rttConfig())
 	for i := range 6 {
 		require.Equal(t, int64(time.Second)<<i, r.rto())
 		r.backoff++

@@ -55,7 +55,7 @@ func (t *TCP) acceptSyn(l *TCP, in *inSegment) bool {
 	}
 	t.enterHalfOpen(l)
 	t.setState(StateSynRcvd)
-	t.link()
+	t.link(in.hash)
 	return true
 }
 
@@ -97,7 +97,7 @@ func (t *TCP) synOptions(in *inSegment) {
 	if o.MSS != 0 {
 		peer = max(int(o.MSS), 64)
 	}
-	t.mss = uint16(min(peer, t.maxMSS(), t.pathMSS6()))
+	t.mss = uint16(min(peer, int(t.mss), t.pathMSS6())) // was maxMSS so far
 	if o.WScale >= 0 && !s.cfg.TCP.NoWindowScale {
 		t.flags |= tfWScale
 		t.sndScale = min(uint8(o.WScale), 14) // RFC 7323 2.3

@@ -194,7 +194,7 @@ func (t *TCP) openCookie(l *TCP, in *inSegment, iss header.Seq, mss uint16) bool
 	t.sndNxt, t.sndMax, t.sndLbb = end, end, end
 	t.enterHalfOpen(l)
 	t.setState(StateSynRcvd)
-	t.link()
+	t.link(in.hash)
 	return true
 }
 
