@@ -95,8 +95,9 @@ type Config struct {
 	// Stack is the template of each shard's stack. Pool must be nil. Seed is
 	// the group's: each shard gets its own, derived from it; if zero, it comes
 	// from the operating system. Hasher, if nil, has the key of the first port
-	// with RSS. Hooks are kept: NeighborLearned is called and then the other
-	// shards are told; TCPPort, UDPPort, PingID and Steer are set if nil.
+	// with RSS; a single shard without such a port has none. Hooks are kept:
+	// NeighborLearned is called and then the other shards are told; TCPPort,
+	// UDPPort, PingID and Steer are set if nil.
 	Stack stack.Config
 	// Idle is what a shard does without work. Default Adaptive.
 	Idle IdlePolicy

@@ -122,6 +122,20 @@ func (g *Group) groupHasher() *rss.Hasher {
 	return rss.NewHasher(rss.DefaultKey)
 }
 
+// stackHasher is what the stacks find connections by; nil, a hash of their own, if
+// there is but one, no port hashes, and the user has none.
+func (g *Group) stackHasher() *rss.Hasher {
+	hashed := g.many() || g.cfg.Stack.Hasher != nil
+	for i := range g.numPorts() {
+		info := &g.port(i).info
+		hashed = hashed || !info.RSS.Key.IsZero() || info.Caps.Has(offload.RSSHash)
+	}
+	if !hashed {
+		return nil
+	}
+	return g.hasher
+}
+
 // newShard makes one of so many shards, with its pool and stack, without ports.
 func (g *Group) newShard(id, core, shards int) (*Shard, error) {
 	s := &Shard{g: g, id: id, core: core, spin: int64(g.cfg.IdleSpin), burst: make([]*pbuf.Pbuf, g.cfg.Burst)}
@@ -142,7 +156,7 @@ func (g *Group) newShard(id, core, shards int) (*Shard, error) {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
 	sc := g.cfg.Stack
-	sc.Pool, sc.Hasher = s.pool, g.hasher
+	sc.Pool, sc.Hasher = s.pool, g.stackHasher()
 	// A tuple may move from shard to shard (Resteer): its secrets are the group's.
 	def(&sc.FlowSecret, deriveSeed(sc.Seed, -1))
 	sc.Seed = deriveSeed(sc.Seed, id)

@@ -25,7 +25,10 @@ type Config struct {
 	// incarnation's (RFC 6528 3, RFC 7323 5.5). Zero: Seed.
 	FlowSecret [32]byte
 	// Hasher computes flow hashes for packets whose port gave none. It must
-	// hold the same key as the ports. Nil: rss.DefaultKey.
+	// hold the same key as the ports. Nil: connections are found by a keyed hash
+	// of the stack's own, whatever hash comes with a packet; it is faster than
+	// the NIC's in software, and nobody can choose flows that collide. With
+	// Hooks.Steer nil is rss.DefaultKey.
 	Hasher *rss.Hasher
 	// Hooks extend or replace single decisions; nil fields are lwIP's
 	// behaviour.

@@ -21,35 +21,38 @@ func (t *TCP) PrefetchArg() { prefetchArg(t.arg) }
 // the packet.
 func (s *Stack) prefetchFlows(ps []*pbuf.Pbuf) {
 	f := &s.tcp.flows
-	for _, p := range ps {
-		if hash, ok := s.flowHash(p); ok {
-			prefetchSlot(&f.cur.slots[f.cur.home(hash)&uint32(len(f.cur.slots)-1)])
-		}
-	}
-	var found [inputBurst]*TCP
+	var hashes [inputBurst]uint32
 	n := 0
 	for _, p := range ps {
-		if p.Flags&pbuf.RxHash == 0 {
+		hash, ok := s.flowHash(p)
+		if !ok {
 			continue
 		}
+		prefetchSlot(&f.cur.slots[f.cur.home(hash)&uint32(len(f.cur.slots)-1)])
+		hashes[n%inputBurst] = hash
+		n++
+	}
+	var found [inputBurst]*TCP
+	hit := 0
+	for _, hash := range hashes[:min(n, inputBurst)] {
 		mask := uint32(len(f.cur.slots) - 1)
-		for i, k := f.cur.home(p.Hash)&mask, 0; k < 8; i, k = (i+1)&mask, k+1 {
+		for i, k := f.cur.home(hash)&mask, 0; k < 8; i, k = (i+1)&mask, k+1 {
 			slot := f.cur.slots[i]
 			if slot.id == 0 {
 				break
 			}
-			if slot.hash == p.Hash {
+			if slot.hash == hash {
 				t := s.pcb(slot.id - 1)
 				prefetchPCB(t)
-				found[n%inputBurst] = t
-				n++
+				found[hit%inputBurst] = t
+				hit++
 				break
 			}
 		}
 	}
 	// What the connections point at: the segment that will be acknowledged and
 	// the user's state.
-	for _, t := range found[:min(n, inputBurst)] {
+	for _, t := range found[:hit] {
 		if g := t.sndq.Head(); g != nil {
 			prefetchSegment(g)
 		}
@@ -60,7 +63,7 @@ func (s *Stack) prefetchFlows(ps []*pbuf.Pbuf) {
 // flowHash is the packet's flow hash, computed if the port gave none; false if
 // the packet is no plain IPv4 TCP segment.
 func (s *Stack) flowHash(p *pbuf.Pbuf) (uint32, bool) {
-	if p.Flags&pbuf.RxHash != 0 {
+	if s.knowsHash(p) {
 		return p.Hash, true
 	}
 	const need = header.EthernetLen + header.IPv4Len + header.TCPLen
@@ -73,7 +76,10 @@ func (s *Stack) flowHash(p *pbuf.Pbuf) (uint32, bool) {
 		return 0, false
 	}
 	h := (*header.TCP)(b[header.EthernetLen+header.IPv4Len:])
-	p.Hash = s.hashFlow(ip.Dst(), ip.Src(), h.DstPort(), h.SrcPort())
-	p.Flags |= pbuf.RxHash
-	return p.Hash, true
+	hash := s.hashFlow(ip.Dst(), ip.Src(), h.DstPort(), h.SrcPort())
+	if s.hasher != nil {
+		p.Hash = hash
+		p.Flags |= pbuf.RxHash
+	}
+	return hash, true
 }

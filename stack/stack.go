@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/rss"
 )
@@ -16,14 +15,15 @@ const Forever = math.MaxInt64
 
 // Stack is one shard's TCP/IP stack. Only its thread may use it.
 type Stack struct {
-	now    int64
-	tsNow  uint32 // RFC 7323 timestamp clock: now in units of 2^20 ns
-	pool   *pbuf.Pool
-	hasher *rss.Hasher
-	hooks  Hooks
-	cfg    Config
-	stats  Stats
-	depth  int // nesting of Input and Poll; PCBs are recycled at 0
+	now     int64
+	tsNow   uint32 // RFC 7323 timestamp clock: now in units of 2^20 ns
+	pool    *pbuf.Pool
+	hasher  *rss.Hasher // nil: flowKey
+	flowKey flowKey
+	hooks   Hooks
+	cfg     Config
+	stats   Stats
+	depth   int // nesting of Input and Poll; PCBs are recycled at 0
 
 	netifs []*Netif
 	routes []Route
@@ -56,7 +56,7 @@ func New(cfg Config) (*Stack, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	if cfg.Hasher == nil {
+	if cfg.Hasher == nil && cfg.Hooks.Steer != nil {
 		cfg.Hasher = rss.NewHasher(rss.DefaultKey)
 	}
 	s := &Stack{pool: cfg.Pool, hasher: cfg.Hasher, hooks: cfg.Hooks, cfg: cfg, pathGen: 1}
@@ -250,12 +250,6 @@ func (s *Stack) starved() bool {
 // that it came in.
 func (s *Stack) crowded() bool {
 	return s.pool.Avail(pbuf.ClassStandard) <= s.pool.Cap(pbuf.ClassStandard)/crowdShare
-}
-
-// hashFlow is the RSS hash of packets from remote:rport to local:lport, the
-// one that the NIC computes for the incoming direction.
-func (s *Stack) hashFlow(local, remote header.Addr, lport, rport uint16) uint32 {
-	return s.hasher.HashTuple(remote.Unzoned(), local.Unzoned(), rport, lport)
 }
 
 func validPrefix(p netip.Prefix) bool {

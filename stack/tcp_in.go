@@ -80,7 +80,7 @@ func (s *Stack) tcpInput(nif *Netif, p *pbuf.Pbuf, src, dst header.Addr) {
 	in.p, in.nif, in.src, in.dst = p, nif, src, dst
 	in.take(h, hdr, p.TotLen())
 	hash := p.Hash
-	if p.Flags&pbuf.RxHash == 0 {
+	if !s.knowsHash(p) {
 		hash = s.hashFlow(dst, src, in.dport, in.sport)
 	}
 	in.hash = hash

@@ -68,6 +68,7 @@ func (s *Stack) tcpInit() {
 		}
 	}
 	ts.ccKind, _ = ccKindOf(s.cfg.TCP.Congestion) // Validate knows it
+	s.flowKey = makeFlowKey(ts.isnKey[0], ts.isnKey[1])
 	ts.rtt.setBounds(&s.cfg.TCP)
 	ts.nextPort = s.rng.uint32()
 	if s.cfg.TCP.Ports == PortsSequential {

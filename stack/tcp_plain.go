@@ -67,7 +67,9 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	in.src, in.dst = header.AddrFrom4Uint(ip.Src()), header.AddrFrom4Uint(ip.Dst())
 	in.take(h.TCP(), hdr, total-header.IPv4Len)
 	hash := p.Hash
-	if p.Flags&pbuf.RxHash == 0 {
+	if s.hasher == nil {
+		hash = s.flowKey.hash4(ip.Src(), ip.Dst(), in.sport, in.dport)
+	} else if p.Flags&pbuf.RxHash == 0 {
 		hash = s.hasher.Hash4(ip.Src(), ip.Dst(), in.sport, in.dport)
 	}
 	in.hash = hash
