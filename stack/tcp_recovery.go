@@ -37,8 +37,8 @@ func (t *TCP) enterRecovery(l *tcpLoss, a *AckSample) {
 
 // endRecovery: all that was in flight when it began is acknowledged.
 func (t *TCP) endRecovery(l *tcpLoss, a *AckSample) {
-	if !t.ccOwnsRecovery() { // RFC 6937 3
-		t.cc.Cwnd = max(min(t.cc.Cwnd, t.cc.Ssthresh), min(t.cc.Ssthresh, t.inFlight()+3*t.cc.MSS), t.cc.MSS)
+	if !t.ccOwnsRecovery() { // RFC 5681 3.2 step 6
+		t.cc.Cwnd = max(t.cc.Ssthresh, t.cc.MSS)
 	}
 	t.flags &^= tfRecovery
 	t.recovered(l)
