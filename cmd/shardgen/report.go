@@ -98,6 +98,7 @@ type tcpReport struct {
 	Retransmits     uint64 `json:"retransmits"`
 	FastRetransmits uint64 `json:"fast_retransmits"`
 	Timeouts        uint64 `json:"timeouts"`
+	LossProbes      uint64 `json:"loss_probes"` // segments sent again when ACKs were late (RFC 8985 7)
 	OutOfOrder      uint64 `json:"out_of_order"`
 	Duplicates      uint64 `json:"duplicates"`
 	ResetsSent      uint64 `json:"resets_sent"`
@@ -143,7 +144,7 @@ func dropsOf(s *shard.Snapshot) drops {
 func tcpOf(s *stack.Stats) tcpReport {
 	t := &s.TCP
 	return tcpReport{
-		Retransmits: t.RetransSegs, FastRetransmits: t.FastRetransmits, Timeouts: t.Timeouts,
+		Retransmits: t.RetransSegs, FastRetransmits: t.FastRetransmits, Timeouts: t.Timeouts, LossProbes: t.LossProbes,
 		OutOfOrder: t.OutOfOrderIn, Duplicates: t.DupSegsIn, ResetsSent: t.OutRsts, BadSegments: t.InErrs,
 		FastOpens: t.FastOpenActive + t.FastOpenPassive,
 	}

@@ -147,7 +147,7 @@ func (d drops) text(b *strings.Builder, title string) {
 func (t *tcpReport) text(b *strings.Builder, title string) {
 	counters{
 		{"retransmits", t.Retransmits}, {"fast retransmits", t.FastRetransmits}, {"timeouts", t.Timeouts},
-		{"out of order", t.OutOfOrder}, {"duplicates", t.Duplicates}, {"resets sent", t.ResetsSent},
+		{"loss probes", t.LossProbes}, {"out of order", t.OutOfOrder}, {"duplicates", t.Duplicates}, {"resets sent", t.ResetsSent},
 		{"bad segments", t.BadSegments}, {"fast opens", t.FastOpens},
 	}.text(b, title)
 }
