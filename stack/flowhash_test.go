@@ -17,9 +17,11 @@ func TestFlowKeySpreadsFlowsThatDifferLittle(t *testing.T) {
 	const bits14 = 1 << 14
 	f := flowSlots{slots: make([]flowSlot, bits14), shift: 32 - 14}
 	for name, hash := range map[string]func(i uint32) uint32{
-		"ports":      func(i uint32) uint32 { return k.hash4(0xc6120001, 0xc6130001, uint16(i), 80) },
-		"addresses":  func(i uint32) uint32 { return k.hash4(0xc6120001+i, 0xc6130001, 4000, 80) },
-		"IPv6 ports": func(i uint32) uint32 { return k.hash(hdr(netip.MustParseAddr("2001:db8::1")), hdr(netip.MustParseAddr("2001:db8::2")), 80, uint16(i)) },
+		"ports":     func(i uint32) uint32 { return k.hash4(0xc6120001, 0xc6130001, uint16(i), 80) },
+		"addresses": func(i uint32) uint32 { return k.hash4(0xc6120001+i, 0xc6130001, 4000, 80) },
+		"IPv6 ports": func(i uint32) uint32 {
+			return k.hash(hdr(netip.MustParseAddr("2001:db8::1")), hdr(netip.MustParseAddr("2001:db8::2")), 80, uint16(i))
+		},
 	} {
 		used := map[uint32]bool{}
 		for i := range uint32(bits14) {

@@ -20,7 +20,7 @@ type flowSlot struct {
 const (
 	tombstone    = ^uint32(0)
 	flowMinSlots = 1 << 10 // 8 KiB; few connections hardly collide, which saves mispredicted branches
-	flowMoves    = 8 // slots of the old table moved at each insertion
+	flowMoves    = 8       // slots of the old table moved at each insertion
 )
 
 type flowSlots struct {
