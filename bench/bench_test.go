@@ -25,13 +25,13 @@ func BenchmarkBulk(b *testing.B) {
 
 func benchBulk(b *testing.B, conns int, by Offload) {
 	o := options(b, conns)
-	o.Offload = by
-	Tune(&o)
+	o.Offload, o.Bulk = by, true
 	if conns == 1 {
 		// One connection can't use two pairs: both ends on a core, or with
 		// -layout split each on its own.
 		o.Cores = o.Cores.First(1 + int(o.Layout))
 	}
+	Tune(&o)
 	o.Client = func(s *stack.Stack, n int) load.Client {
 		return load.NewBulk(s, load.Config{To: target(load.PortDiscard), Conns: n})
 	}

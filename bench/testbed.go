@@ -77,6 +77,13 @@ type Options struct {
 	// GSOMax, with OffloadPort, is stack.TCPConfig.GSOMax; the wire takes such
 	// packets whole (BIG TCP).
 	GSOMax int
+	// Bulk says that all connections send as much as they can, for Tune.
+	Bulk bool
+	// HandOver is mem.Config.HandOver: frames go by reference, as over Linux's veth
+	// and gVisor's pipe.
+	HandOver int
+	// Burst is shard.Config.Burst.
+	Burst int
 	// IPv6 gives both ends of the wire IPv6 addresses, too.
 	IPv6 bool
 	// Backlog of each listener of a server shard. Default 65536.
@@ -204,6 +211,8 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 	depth := 128
 	if tb.opt.Layout == Split {
 		depth = 2048
+	} else if tb.opt.Burst > 64 {
+		depth = 2 * tb.opt.Burst
 	}
 	if tb.opt.GSOMax != 0 {
 		depth = max(depth, 1024) // a packet is a few hundred buffers
@@ -229,6 +238,7 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 		x.Stack.TCP.GSOMax = tb.opt.GSOMax
 		x.Idle = shard.Spin
 		x.KeepProcs = true
+		x.Burst = tb.opt.Burst
 	}
 	c.Ports = []shard.PortConfig{{Port: a, Addrs: clientPrefixes(), TxQueue: 8192}}
 	s.Ports = []shard.PortConfig{{Port: b, Addrs: []netip.Prefix{serverNet}, TxQueue: 8192}}
@@ -259,7 +269,7 @@ func (tb *Testbed) openWire(queues, depth int) (client, server port.Port, err er
 	if tb.opt.GSOMax != 0 {
 		caps |= offload.BigTCP
 	}
-	a, b, err := mem.New(mem.Config{Pause: true,
+	a, b, err := mem.New(mem.Config{Pause: true, HandOver: tb.opt.HandOver,
 		A: mem.EndConfig{Name: "client", MAC: header.MAC{2, 0, 0, 0, 0, 1}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
 		B: mem.EndConfig{Name: "server", MAC: header.MAC{2, 0, 0, 0, 0, 2}, Queues: queues, MTU: tb.opt.MTU, QueueLen: depth, Caps: caps},
 	})

@@ -18,8 +18,10 @@ type GRO struct {
 	Max int
 
 	n     GROStats
-	epoch uint32 // of the burst; a slot of another one is empty
-	open  int    // flows[:open] are in use
+	epoch uint32       // of the burst; a slot of another one is empty
+	open  int          // flows[:open] are in use
+	at    int          // where the frame that is looked at will be, if not joined
+	ps    []*pbuf.Pbuf // the burst; those that are left are at its front
 	slots [groSlots]groSlot
 	flows [groFlows]groFlow
 	cur   *groFlow // whose packet began last, if follow is for it
@@ -90,12 +92,18 @@ func (g *GRO) Burst(ps []*pbuf.Pbuf) []*pbuf.Pbuf {
 	g.n.Frames += uint64(len(ps))
 	out := ps[:0]
 	g.next()
+	g.ps = ps
 	for _, p := range ps {
-		if !g.follow(p) && !g.take(p) {
+		if g.follow(p) {
+			continue
+		}
+		g.at = len(out)
+		if !g.take(p) {
 			out = append(out, p)
 		}
 	}
 	g.closeAll()
+	g.ps = nil
 	clear(ps[len(out):])
 	return out
 }
@@ -140,7 +148,7 @@ func (g *GRO) take(p *pbuf.Pbuf) bool {
 	slot, f := g.find(&s)
 	if f != nil && f.count != 0 {
 		switch {
-		case s.able && f.continues(&s) && g.verify(&s):
+		case s.able && f.continues(&s) && g.verify(&s) && g.own(f):
 			f.add(&s)
 			if s.last || s.n < f.seg || f.udp && f.count == MaxUSO {
 				g.close(f)
@@ -155,6 +163,7 @@ func (g *GRO) take(p *pbuf.Pbuf) bool {
 			f = g.claim(slot, &s)
 		}
 		f.begin(&s, g.most(&s))
+		f.at = g.at
 		g.lead(f)
 	}
 	return false

@@ -19,6 +19,8 @@ type groFlow struct {
 	next     header.Seq   // sequence number that comes next
 	ends     header.TCPFlags
 	sum      uint16 // of the pseudo-header without the length, for follow
+	sumIP    uint16 // of the IPv4 header without length, identification and checksum
+	at       int    // where the first is in the burst
 }
 
 // begin starts a packet of at most most bytes with frame s.
@@ -90,6 +92,23 @@ func (f *groFlow) continuesTCP(b []byte) bool {
 	return tcp.Seq() == f.next && tcp.Ack() == wasTCP.Ack() &&
 		(word^wasWord)&^free == 0 && tcp.Flags()&header.TCPCwr == 0 &&
 		bytes.Equal(b[header.TCPLen:], was[header.TCPLen:])
+}
+
+// own makes the headers of the packet under way ones that may be written. Those of
+// an alias are its sender's: the first frame is copied then, once for all that are
+// joined to it. False: no buffer.
+func (g *GRO) own(f *groFlow) bool {
+	if f.count > 1 || !f.p.Alias() {
+		return true
+	}
+	q := f.p.Clone(pbuf.LayerTransport, pbuf.KindPool)
+	if q == nil {
+		return false
+	}
+	f.p.Free()
+	f.p, f.b = q, q.Payload()
+	g.ps[f.at] = q
+	return true
 }
 
 // add appends a frame that continues the packet, and takes it over.

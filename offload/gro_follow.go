@@ -74,6 +74,13 @@ func (g *GRO) lead(f *groFlow) {
 	g.cur = f
 	g.mask.fit(f)
 	f.sum = f.pseudo(f.b, 0)
+	if f.v4 {
+		h := *(*header.IPv4)(f.b[f.l3:])
+		h.SetTotalLen(0)
+		h.SetID(0)
+		h.SetChecksum(0)
+		f.sumIP = header.Checksum(h[:header.IPv4Len], 0)
+	}
 }
 
 // follow takes a frame that continues the packet that was under way last, and
@@ -97,6 +104,9 @@ func (g *GRO) follow(p *pbuf.Pbuf) bool {
 	if p.Flags&pbuf.RxL4CsumGood == 0 && header.Checksum(l4, header.CombineChecksum(f.sum, uint16(len(l4)))) != 0xffff {
 		return false
 	}
+	if f.count == 1 && !g.own(f) {
+		return false
+	}
 	ends := tcp.Flags() & (header.TCPFin | header.TCPPsh)
 	f.append(p, n, ends)
 	if ends != 0 || n < f.seg {
@@ -106,12 +116,14 @@ func (g *GRO) follow(p *pbuf.Pbuf) bool {
 }
 
 // rightIP reports whether length, identification and checksum of the IP header in
-// b are those of the frame p that comes next.
+// b, which is the same as that of the first frame elsewhere, are those of the frame
+// that comes next.
 func (f *groFlow) rightIP(b []byte, p *pbuf.Pbuf) bool {
 	if !f.v4 {
 		return int((*header.IPv6)(b[f.l3:]).PayloadLen()) == len(b)-f.l4
 	}
 	ip := (*header.IPv4)(b[f.l3:])
-	return int(ip.TotalLen()) == len(b)-f.l3 && (ip.DontFragment() || ip.ID() == f.id) &&
-		(p.Flags&pbuf.RxIPCsumGood != 0 || ip.VerifyChecksum(b[f.l3:f.l4]))
+	n, id := ip.TotalLen(), ip.ID()
+	return int(n) == len(b)-f.l3 && (ip.DontFragment() || id == f.id) && (p.Flags&pbuf.RxIPCsumGood != 0 ||
+		fold32(uint32(f.sumIP)+uint32(n)+uint32(id)+uint32(ip.Checksum())) == 0xffff)
 }

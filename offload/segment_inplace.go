@@ -1,6 +1,8 @@
 package offload
 
 import (
+	"encoding/binary"
+
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/pbuf"
 )
@@ -19,51 +21,57 @@ import (
 // behind the first has other holders, if out is too short, or if p can't be cut.
 func (g *Segmenter) InPlace(p *pbuf.Pbuf, have Caps, out []*pbuf.Pbuf) (n int, ok bool) {
 	var c cutter
-	if p.Flags&pbuf.TxTSO == 0 || !c.start(g.hdr[:], p, have) || !c.fits(len(out)) {
+	if p.Flags&pbuf.TxTSO == 0 || !c.start(g.hdr[:], p, have) {
 		return 0, false
 	}
-	n = p.Spread(out)
+	if n = c.fits(out); n == 0 {
+		return 0, false
+	}
 	c.template()
 	p.RemoveHeader(c.jumbo)
-	p.L3Len -= uint8(c.jumbo)
+	m := p.Meta
+	m.Flags, m.SegSize, m.L3Len = c.flags, 0, m.L3Len-uint8(c.jumbo)
+	h, grow := len(c.hdr), 0
 	for i, f := range out[:n] {
-		b := f.Payload()
-		if i != 0 {
-			f.AddHeader(len(c.hdr))
-			b = f.Payload()
-			f.VLAN, f.L2Len, f.L3Len, f.L4Len, f.Netif = p.VLAN, p.L2Len, p.L3Len, p.L4Len, p.Netif
-			f.Time = p.Time
-		}
+		b := f.Detach(grow)
+		grow = h
+		sum := c.dataSum(f, b[h:])
+		m.Hash = f.Hash
+		m.Flags = c.flags | f.Flags&pbuf.TxDataSum
+		f.Meta = m
+		f.Time = p.Time
 		putHeaders(b, c.hdr)
-		sum := c.dataSum(f, b[len(c.hdr):])
-		f.Flags, f.SegSize = c.flags|f.Flags&pbuf.TxDataSum, 0
-		if i == 0 || i == n-1 {
-			k := len(b) - len(c.hdr)
-			c.finish(b[:len(c.hdr)], k, sum, c.takeFlags(i == 0, i == n-1))
+		if i != 0 && i != n-1 {
+			c.middle(b, sum)
 			continue
 		}
-		c.middle(b, sum)
+		c.finish(b[:h], len(b)-h, sum, c.takeFlags(i == 0, i == n-1))
 	}
 	g.n.Packets++
 	g.n.Frames += uint64(n)
 	return n, true
 }
 
-// fits reports whether the packet is laid out for InPlace, in at most most
-// buffers.
-func (c *cutter) fits(most int) bool {
+// fits puts the buffers of a packet that is laid out for InPlace in out, and
+// returns how many they are: 0 if it is not, or if there are more than len(out).
+func (c *cutter) fits(out []*pbuf.Pbuf) (n int) {
 	h := len(c.hdr)
-	if c.p.Len() != h+c.jumbo+min(c.mss, c.left) {
-		return false
+	if len(out) == 0 || c.p.Len() != h+c.jumbo+min(c.mss, c.left) {
+		return 0
 	}
+	out[0] = c.p
 	left := c.left - min(c.mss, c.left)
+	n = 1
 	for q := c.p.Next(); q != nil; q = q.Next() {
-		if most--; most == 0 || q.Len() != min(c.mss, left) || q.Headroom() < h || q.Shared() {
-			return false
+		k := q.Len()
+		if n == len(out) || k != min(c.mss, left) || q.Headroom() < h || q.Shared() {
+			return 0
 		}
-		left -= q.Len()
+		left -= k
+		out[n] = q
+		n++
 	}
-	return most > 0
+	return n
 }
 
 // dataSum is the sum of the payload b of frame f, which keeps it. It is 0 if the
@@ -123,18 +131,32 @@ func (c *cutter) middle(b []byte, sum uint16) {
 }
 
 // putHeaders copies hdr, of 32 to 128 bytes as all TCP's are, to the front of b,
-// which is as long at least: in two pieces that overlap, of a length that the
-// compiler knows. Inlined, it makes the compiler of Go 1.26 fail, which does not
-// expect the addresses of off-heap memory there.
-//
-//go:noinline
+// which is as long at least: in two pieces that overlap, in words. (A copy of an array
+// makes the compiler of Go 1.26 fail if it is inlined: it does not expect the
+// addresses of off-heap memory there.)
 func putHeaders(b, hdr []byte) {
 	n := len(hdr)
-	if n < 64 {
-		*(*[32]byte)(b) = *(*[32]byte)(hdr)
-		*(*[32]byte)(b[n-32:]) = *(*[32]byte)(hdr[n-32:])
+	if n > 64 {
+		putWords((*[64]byte)(b), (*[64]byte)(hdr))
+		putWords((*[64]byte)(b[n-64:]), (*[64]byte)(hdr[n-64:]))
 		return
 	}
-	*(*[64]byte)(b) = *(*[64]byte)(hdr)
-	*(*[64]byte)(b[n-64:]) = *(*[64]byte)(hdr[n-64:])
+	le := binary.LittleEndian
+	x, y := (*[32]byte)(hdr), (*[32]byte)(hdr[n-32:])
+	to, end := (*[32]byte)(b), (*[32]byte)(b[n-32:])
+	le.PutUint64(to[0:], le.Uint64(x[0:]))
+	le.PutUint64(to[8:], le.Uint64(x[8:]))
+	le.PutUint64(to[16:], le.Uint64(x[16:]))
+	le.PutUint64(to[24:], le.Uint64(x[24:]))
+	le.PutUint64(end[0:], le.Uint64(y[0:]))
+	le.PutUint64(end[8:], le.Uint64(y[8:]))
+	le.PutUint64(end[16:], le.Uint64(y[16:]))
+	le.PutUint64(end[24:], le.Uint64(y[24:]))
+}
+
+func putWords(dst, src *[64]byte) {
+	le := binary.LittleEndian
+	for i := 0; i < 64; i += 8 {
+		le.PutUint64(dst[i:], le.Uint64(src[i:]))
+	}
 }

@@ -36,6 +36,12 @@ func (p *Pbuf) freeChain() int {
 				continue
 			}
 		}
+		if p.state == stateAlias && p.ref == 1 && p.home == p.at && !debug {
+			k, next := pools[p.at].freeAliases(p)
+			n += k
+			p = next
+			continue
+		}
 		if p.ref == 0 {
 			break // freed before; as long as it is not in use again, harmless
 		}

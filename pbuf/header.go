@@ -60,7 +60,10 @@ func (p *Pbuf) refStart() uintptr {
 	if p.state&stateRegion != 0 {
 		return regions[p.aux].base
 	}
-	if p.state&stateExtern != 0 {
+	switch {
+	case p.Alias():
+		return addr(p) + MbufSize + PbufSize
+	case p.state&stateExtern != 0:
 		return p.externStart()
 	}
 	return addr(p) + PbufSize

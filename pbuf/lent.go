@@ -59,6 +59,9 @@ func (pl *Pool) SetLender(l Lender) bool {
 	return true
 }
 
+// Lender returns who gets lent elements back, nil if none was set.
+func (pl *Pool) Lender() Lender { return pl.lender }
+
 // Backing returns what the elements of class c come from; nil if they are the
 // pool's own.
 func (pl *Pool) Backing(c Class) Backing { return pl.classes[c].backing }

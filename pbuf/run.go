@@ -98,6 +98,19 @@ func (p *Pbuf) Spread(out []*Pbuf) int {
 	return n
 }
 
+// Detach makes a buffer of a chain a packet of its own, whose payload begins n bytes
+// further to the front, where there is the room, and returns that payload: Spread and
+// AddHeader for one of a run.
+func (p *Pbuf) Detach(n int) []byte {
+	if debug {
+		p.assertLive()
+	}
+	k := p.length + uint32(n)
+	a := p.payload - uintptr(n)
+	p.next, p.payload, p.totLen, p.length = 0, a, k, k
+	return bytesAt(a, int(k))
+}
+
 // Parts is a list of packets, linked as those of a Queue are, in a single word:
 // what was Spread, for a control block that has no room for more. The zero Parts
 // is empty. A packet of it can't be in a Queue.
@@ -109,6 +122,20 @@ func LinkParts(ps []*Pbuf) (l Parts) {
 	for i := len(ps) - 1; i >= 0; i-- {
 		ps[i].qnext = l.first
 		l.first = addr(ps[i])
+	}
+	return l
+}
+
+// HoldParts is LinkParts that keeps the caller's references: the list has its own.
+func HoldParts(ps []*Pbuf) (l Parts) {
+	for i := len(ps) - 1; i >= 0; i-- {
+		p := ps[i]
+		if debug {
+			p.assertRef()
+		}
+		p.ref++
+		p.qnext = l.first
+		l.first = addr(p)
 	}
 	return l
 }

@@ -250,7 +250,7 @@ func (s *Stack) neighborWait(n *neighbor, p *pbuf.Pbuf) {
 // that is kept is linked through its first buffer, and whoever else holds it
 // may write headers there. Nil: no buffer, and p is dropped.
 func (s *Stack) unshare(p *pbuf.Pbuf) *pbuf.Pbuf {
-	if p.RefCount() <= 1 {
+	if p.RefCount() <= 1 && !p.Alias() {
 		return p
 	}
 	kind := pbuf.KindRAM

@@ -156,22 +156,16 @@ func (nif *Netif) enqueueRun(p *pbuf.Pbuf) bool {
 		return false
 	}
 	frames := nif.cut[:n]
-	for _, f := range frames[1:] {
-		f.Ref()
-	}
 	g := seg(p)
-	g.parts, g.apart = pbuf.LinkParts(frames[1:]), true
+	g.parts, g.apart = pbuf.HoldParts(frames[1:]), true
 	g.hdr = p.L2Len + p.L3Len + p.L4Len
-	nif.pushAll(frames)
+	nif.pushAll(frames, uint64(n)*uint64(g.hdr)+uint64(g.n))
 	return true
 }
 
-// pushAll is push for several frames, for which there is room in txq.
-func (nif *Netif) pushAll(fs []*pbuf.Pbuf) {
-	octets := uint64(0)
-	for _, f := range fs {
-		octets += uint64(f.TotLen())
-	}
+// pushAll is push for several frames of that many octets in all, for which there is
+// room in txq.
+func (nif *Netif) pushAll(fs []*pbuf.Pbuf, octets uint64) {
 	for _, st := range [...]*LinkStats{&nif.stats, &nif.s.stats.Link} {
 		st.OutFrames += uint64(len(fs))
 		st.OutOctets += octets

@@ -53,7 +53,7 @@ func newBigSender(own, peer offload.Caps, clean bool, finish pbuf.Flags) *bigSen
 }
 
 // sendBig is send for packets that ask to be cut.
-func (q *queue) sendBig(p *pbuf.Pbuf, now int64, hint int) bool {
+func (q *queue) sendBig(p *pbuf.Pbuf, now int64, hint int) outcome {
 	l, c := q.to[0], completion{time: now}
 	if q.end.peer.hasher != nil {
 		l = q.steer(p, &c)
@@ -62,29 +62,29 @@ func (q *queue) sendBig(p *pbuf.Pbuf, now int64, hint int) bool {
 	size := int(p.L2Len) + offload.SegNetLen(p) // of the longest frame
 	if uint(size-minFrame) > q.span || p.SegSize == 0 {
 		q.refuse(l, size)
-		return true
+		return copied
 	}
 	if lens, ok := packLens(p); ok && n > 1 && p.Flags&cutFlags&^q.big.whole == 0 && p.TotLen() <= q.big.most {
 		if q.pause && l.buffers() < l.needBig(p.TotLen()) {
-			return false
+			return refused
 		}
 		q.n.TxPackets++
 		q.n.TxBytes += uint64(p.TotLen())
 		l.scatterBig(p, c, lens)
-		return true
+		return copied
 	}
 	if q.pause {
 		need := n * l.need(size)
 		if need > l.depth { // would be waited for until the end of days
 			q.n.TxErrors++
-			return true
+			return copied
 		}
 		if l.buffers() < need {
-			return false
+			return refused
 		}
 	}
 	q.sendCut(p, now, hint)
-	return true
+	return copied
 }
 
 // sendCut cuts a packet and sends the frames. There are buffers if q.pause.
@@ -101,8 +101,9 @@ func (q *queue) sendCut(p *pbuf.Pbuf, now int64, hint int) {
 		return
 	}
 	for i, f := range b.out[:n] {
-		q.send(f, now, hint+n-i)
-		f.Free()
+		if q.send(f, now, hint+n-i) != handed {
+			f.Free()
+		}
 	}
 }
 

@@ -20,6 +20,10 @@ type Config struct {
 	// frames than it is offered. As with cards, one queue that is full holds up
 	// all that a sender sends. No effect on a direction with an Impairment.
 	Pause bool
+	// HandOver is how many frames of a sending pool may be in the hands of a
+	// receiving one by reference, 0 to MaxHandOver; 0 = all are copied. See the
+	// package comment.
+	HandOver int
 }
 
 // Defaults of EndConfig and Impairment.
@@ -37,6 +41,8 @@ const (
 	MinMTU    = header.IPv4MinMTU      // RFC 791 3.2
 	MaxMTU    = header.IPv6Len + 65535 // the longest packets of both families
 	MaxQueues = 128
+	// MaxHandOver bounds Config.HandOver.
+	MaxHandOver = 1 << 16
 
 	maxQueueLen   = 1 << 16
 	maxQueueBytes = 1 << 30
@@ -124,6 +130,9 @@ func (im *Impairment) impaired() bool {
 
 // Validate returns an error that matches port.ErrConfig if c contradicts itself.
 func (c Config) Validate() error {
+	if c.HandOver < 0 || c.HandOver > MaxHandOver {
+		return fmt.Errorf("%w: mem: HandOver %d is not in [0, %d]", port.ErrConfig, c.HandOver, MaxHandOver)
+	}
 	for _, e := range []struct {
 		name string
 		cfg  EndConfig

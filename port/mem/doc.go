@@ -21,6 +21,20 @@
 // A frame for which no buffer is posted is lost and counted (RxMissed), as by a
 // card, and TxBurst takes everything; or it is held back, see Config.Pause.
 //
+// # Handing over
+//
+// With Config.HandOver a frame of 256 bytes and more, in one buffer of the sending
+// queue's own pool, is not copied, as between the ends of Linux's veth: the receiver
+// gets an alias of the buffer (pbuf.Pool.MakeAliases), a KindRef that is to be read
+// only, and the sender's reference goes over to it. It comes back by a ring, a batch
+// once a round, when the receiver has freed it; until then the buffer counts for the
+// sender's pool as not free. Who sends it again meanwhile has it copied, as are all
+// other frames, and what is more than HandOver. A direction with an Impairment, and
+// pools of a device's memory, copy all.
+//
+// What the other end still has when an end is closed is missing in the pool
+// (pbuf.ErrLeak): let it free all first, or close it first.
+//
 // # Steering
 //
 // With more than one queue, or with offload.RSSHash in its Caps, an end hashes

@@ -64,13 +64,17 @@ func (q *queue) attach(pool *pbuf.Pool) error {
 			port.ErrConfig, q.id, e.cfg.Name, pool.Name(), free, room, frame, senders, e.cfg.QueueLen)
 	}
 	size := max(1<<bits.Len(uint(depth-1)), 2)
+	slots := size
+	if e.wire.handOver > 0 {
+		slots *= 2
+	}
 	from := make([]*rxLink, senders)
 	for i, sender := range e.peer.queues {
 		fill, err := ring.NewSPSC[uintptr](size)
 		if err != nil {
 			return err
 		}
-		recv, err := ring.NewSPSC[completion](size)
+		recv, err := ring.NewSPSC[completion](slots)
 		if err != nil {
 			return err
 		}
@@ -83,6 +87,9 @@ func (q *queue) attach(pool *pbuf.Pool) error {
 		}
 	}
 	q.pool, q.from = pool, from
+	if e.wire.handOver > 0 {
+		q.lend()
+	}
 	for _, l := range from {
 		q.post(l)
 	}
@@ -103,7 +110,16 @@ func (e *End) Start() error {
 	}
 	e.state.Store(endStarted)
 	if e.Link().Up {
-		for _, q := range append(e.queues[:len(e.queues):len(e.queues)], e.peer.queues...) {
+		both := append(e.queues[:len(e.queues):len(e.queues)], e.peer.queues...)
+		if e.wire.handOver > 0 {
+			for _, q := range both {
+				if err := q.openChannels(e.wire.handOver); err != nil {
+					e.state.Store(endNew)
+					return err
+				}
+			}
+		}
+		for _, q := range both {
 			q.gate.Move(gateShut, gateOpen)
 		}
 	}
@@ -133,6 +149,7 @@ func (e *End) Close() error {
 	var err error
 	for _, q := range e.queues {
 		q.reclaim()
+		q.closeChannels()
 		if cerr := q.door.Close(); cerr != nil {
 			err = fmt.Errorf("mem: close doorbell of %s: %w", e.cfg.Name, cerr)
 		}
@@ -158,6 +175,9 @@ func (q *queue) shut() bool {
 func (q *queue) reclaim() {
 	for _, l := range q.from {
 		for c, ok := l.recv.Pop(); ok; c, ok = l.recv.Pop() {
+			if c.info&infoAlias != 0 {
+				q.borrow(l, 1)
+			}
 			pbuf.At(c.buf).Free()
 		}
 		for a, ok := l.fill.Pop(); ok; a, ok = l.fill.Pop() {
@@ -173,6 +193,9 @@ func (q *queue) reclaim() {
 	}
 	for p := q.held.pop(); p != nil; p = q.held.pop() {
 		p.Free()
+	}
+	if q.lender != nil {
+		q.pool.FlushLent()
 	}
 	q.from = nil
 }

@@ -24,6 +24,7 @@ const (
 	infoHash  = 1 << 25 // the frame has been hashed
 	infoDirty = 1 << 26 // the wire changed the frame: it vouches for no checksum
 	infoLRO   = 1 << 27 // several segments; see scatterBig
+	infoAlias = 1 << 28 // buf is an alias, with all that is to be known of the frame
 )
 
 // burst is how many elements go through the rings at a time.
@@ -41,6 +42,10 @@ type txLink struct {
 	out   [burst]completion
 	outN  int    // completions not yet in recv: out[:outN]
 	lost  uint64 // frames without a buffer since the last flush
+
+	home  *channel      // where aliases come back; nil: all frames are copied
+	slots int           // frames that may be handed over before earn
+	by    pbuf.Borrower // what is handed over, and to whom
 
 	// For any thread, in a line of their own.
 	_       ring.Pad
@@ -154,7 +159,8 @@ func (l *txLink) push(c completion) {
 }
 
 // deliver puts the completions into the ring. They fit: the ring is as long as
-// the number of buffers that the receiver posts.
+// the number of buffers that the receiver posts, and twice that if frames are handed
+// over.
 func (l *txLink) deliver() {
 	l.recv.PushBatch(l.out[:l.outN])
 	l.outN = 0
@@ -182,6 +188,8 @@ type rxLink struct {
 	batch  int          // how many are posted at a time
 	parts  []*pbuf.Pbuf // buffers of a frame whose end has not come yet
 	first  uint32       // hash of the first of parts
+	home   *channel     // where aliases go back, for the pool's lender
+	known  bool         // the lender knows
 }
 
 // join adds a buffer to the frame under way and returns the frame, as a chain,

@@ -30,7 +30,10 @@ type End struct {
 
 // wire is what the ends share. mu serialises Attach, Start, Close and the
 // setters of both; frames flow without it.
-type wire struct{ mu sync.Mutex }
+type wire struct {
+	mu       sync.Mutex
+	handOver int // Config.HandOver
+}
 
 // endState says where in its life an end is.
 type endState uint32
@@ -58,7 +61,7 @@ func New(cfg Config) (a, b *End, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, nil, err
 	}
-	w := new(wire)
+	w := &wire{handOver: cfg.HandOver}
 	a = newEnd(cfg.A.withDefaults(0), cfg.BtoA, w)
 	b = newEnd(cfg.B.withDefaults(1), cfg.AtoB, w)
 	a.peer, b.peer = b, a

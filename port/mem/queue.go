@@ -21,18 +21,21 @@ type queue struct {
 	finish pbuf.Flags // what is to be done if the sender left it open: checksums, cutting
 	big    *bigSender // cuts; nil: not to be done
 	span   uint       // longest frame, less minFrame
+	homes  []*channel // where what was handed over comes back
 
 	// Receiving.
-	from []*rxLink // by queue of the peer; nil before Attach and after Close
-	turn int       // whose link is looked at first
-	held heap      // delayed frames
+	from   []*rxLink // by queue of the peer; nil before Attach and after Close
+	turn   int       // whose link is looked at first
+	held   heap      // delayed frames
+	lender *lender   // of the pool; nil: frames are not handed over to it
 
 	// Scratch space.
 	head    [frameHead]byte   // start of a chain, to be hashed
 	cs      [burst]completion // taken from a link
 	arrived [burst]*pbuf.Pbuf // on its way to held
 	bufs    [burst]*pbuf.Pbuf // taken from the pool, to be posted
-	addrs   [burst]uintptr    // of bufs
+	addrs   [burst]uintptr    // of bufs, or of aliases
+	one     [1]*pbuf.Pbuf     // a burst of one
 
 	n      counters
 	shared ring.Snapshot[counters]

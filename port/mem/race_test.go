@@ -90,10 +90,13 @@ func (w *worker) run(n int, done *atomic.Int32, workers int32) {
 // is counted.
 func TestThreads(t *testing.T) {
 	for name, cfg := range map[string]mem.Config{
-		"one queue":  {},
-		"2 x 3":      {A: mem.EndConfig{Queues: 2, Caps: offload.RSSHash}, B: mem.EndConfig{Queues: 3, Caps: offload.RSSHash}},
-		"few posted": {A: mem.EndConfig{QueueLen: 8}, B: mem.EndConfig{QueueLen: 8}},
-		"impaired":   {AtoB: mem.Impairment{Loss: 0.1, Duplicate: 0}, BtoA: mem.Impairment{Loss: 0.1}},
+		"one queue":          {},
+		"2 x 3":              {A: mem.EndConfig{Queues: 2, Caps: offload.RSSHash}, B: mem.EndConfig{Queues: 3, Caps: offload.RSSHash}},
+		"handed over":        {HandOver: 100},
+		"2 x 3, handed over": {HandOver: 1000, A: mem.EndConfig{Queues: 2, Caps: offload.RSSHash}, B: mem.EndConfig{Queues: 3, Caps: offload.RSSHash}},
+		"few handed over":    {HandOver: 3, A: mem.EndConfig{QueueLen: 8}, B: mem.EndConfig{QueueLen: 8}},
+		"few posted":         {A: mem.EndConfig{QueueLen: 8}, B: mem.EndConfig{QueueLen: 8}},
+		"impaired":           {AtoB: mem.Impairment{Loss: 0.1, Duplicate: 0}, BtoA: mem.Impairment{Loss: 0.1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.A.MTU, cfg.B.MTU = 4000, 4000

@@ -12,6 +12,7 @@ import (
 func (e *End) RxBurst(qi int, now int64, dst []*pbuf.Pbuf) int {
 	q := e.queues[qi]
 	q.door.Disarm()
+	q.settle()
 	var n int
 	if e.limit > 0 {
 		n = q.receiveHeld(now, dst)
@@ -52,7 +53,6 @@ func (q *queue) drain(l *rxLink, dst []*pbuf.Pbuf) int {
 	for n < len(dst) {
 		want := min(len(dst)-n, burst)
 		got := l.recv.PopBatch(q.cs[:want])
-		l.posted -= got
 		n += q.accept(l, q.cs[:got], dst[n:])
 		if got < want {
 			break
@@ -69,10 +69,17 @@ func (q *queue) drain(l *rxLink, dst []*pbuf.Pbuf) int {
 // by it when it posted them; here they are touched one after the other, so that
 // the misses of those that have left the cache overlap.
 func (q *queue) accept(l *rxLink, cs []completion, dst []*pbuf.Pbuf) int {
-	n := 0
+	n, aliases := 0, 0
 	for i := range cs {
 		c := &cs[i]
 		p := pbuf.At(c.buf)
+		if c.info&infoAlias != 0 {
+			aliases++
+			dst[n] = p
+			n++
+			continue
+		}
+		l.posted--
 		p.SetLen(int(c.info & infoLen))
 		if more := c.info&infoMore != 0; more || len(l.parts) > 0 {
 			if len(l.parts) == 0 {
@@ -93,7 +100,19 @@ func (q *queue) accept(l *rxLink, cs []completion, dst []*pbuf.Pbuf) int {
 		dst[n] = p
 		n++
 	}
+	if aliases != 0 {
+		q.borrow(l, aliases)
+	}
 	return n
+}
+
+// borrow books n aliases that have come by l.
+func (q *queue) borrow(l *rxLink, n int) {
+	if !l.known {
+		l.known = true
+		q.lender.learn(l.home.key[0], l.home)
+	}
+	q.pool.Borrowed(n)
 }
 
 // rxFlags are the flags of an arrived frame.

@@ -83,6 +83,7 @@ func options(s *work.Spec, layout bench.Layout) (bench.Options, error) {
 	if layout == bench.Pairs && s.Conns == 1 && (s.Bulk() || s.Work == work.RR) {
 		o.Cores = o.Cores.First(1)
 	}
+	o.Bulk = s.Bulk()
 	bench.Tune(&o)
 	return o, nil
 }
