@@ -126,10 +126,11 @@ type Hooks struct {
 	// AllocPbuf replaces the pool for packets that the stack makes. Nil:
 	// Config.Pool. The result may be nil.
 	AllocPbuf func(l pbuf.Layer, n int, k pbuf.Kind) *pbuf.Pbuf
-	// LargeMemory is told of memory on the Go heap that the stack has allocated
-	// and not touched yet, some MiB for the PCBs of thousands of connections: n
-	// bytes from start on. It is for advice to the operating system, such as
-	// huge pages. Nil: none is given.
+	// LargeMemory is told of memory on the Go heap that holds the PCBs of thousands
+	// of connections, or is to: n bytes from start on, 96 KiB for each chunk in use
+	// when the connections become so many, and from then on 3 MiB at a time that
+	// are not touched yet. It is for advice to the operating system, such as huge
+	// pages. Nil: none is given.
 	LargeMemory func(start, n uintptr)
 	// MemAvailable is called when a PCB or a neighbour entry that was missing
 	// before is free again. (LWIP_HOOK_MEMP_AVAILABLE)

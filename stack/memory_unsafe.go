@@ -7,7 +7,9 @@ const (
 	pcbChunk  = 256
 	slabFrom  = 64 // chunks that are allocated one by one
 	slabSize  = 32 // chunks of a slab: 3 MiB
-	slabBytes = slabSize * pcbChunk * unsafe.Sizeof(TCP{})
+
+	chunkBytes = pcbChunk * unsafe.Sizeof(TCP{})
+	slabBytes  = slabSize * chunkBytes
 )
 
 // growPCBs makes room for more PCBs.
@@ -16,13 +18,23 @@ func (s *Stack) growPCBs() {
 	if len(ts.chunks) < slabFrom {
 		ts.chunks = append(ts.chunks, new([pcbChunk]TCP))
 	} else {
+		if len(ts.chunks) == slabFrom {
+			for _, c := range ts.chunks {
+				s.largeMemory(unsafe.Pointer(c), chunkBytes)
+			}
+		}
 		slab := new([slabSize][pcbChunk]TCP)
 		for i := range slab {
 			ts.chunks = append(ts.chunks, &slab[i])
 		}
-		if h := s.hooks.LargeMemory; h != nil {
-			h(uintptr(unsafe.Pointer(slab)), slabBytes)
-		}
+		s.largeMemory(unsafe.Pointer(slab), slabBytes)
 	}
 	ts.wheel.grow(len(ts.chunks) * pcbChunk)
+}
+
+// largeMemory tells the hook.
+func (s *Stack) largeMemory(p unsafe.Pointer, n uintptr) {
+	if h := s.hooks.LargeMemory; h != nil {
+		h(uintptr(p), n)
+	}
 }

@@ -71,3 +71,26 @@ func TestTCPMemory_LastBuffersAreForAcknowledgements(t *testing.T) {
 	`)
 	require.Equal(t, 1000, sc.got)
 }
+
+// TestTCPMemory_ManyPCBsAreToldOf: memory for PCBs is no one's business while they
+// are few; then the hook hears of all of it, once.
+func TestTCPMemory_ManyPCBsAreToldOf(t *testing.T) {
+	total, calls := uintptr(0), 0
+	h := newHost(t, hostConfig{Config: Config{Hooks: Hooks{LargeMemory: func(start, n uintptr) {
+		require.NotZero(t, start)
+		total += n
+		calls++
+	}}}})
+	var pcbs []*TCP
+	for range slabFrom * pcbChunk {
+		pcbs = append(pcbs, h.NewTCP())
+	}
+	require.Zero(t, calls)
+	pcbs = append(pcbs, h.NewTCP())
+	require.Equal(t, slabFrom+1, calls)
+	require.Equal(t, slabFrom*chunkBytes+slabBytes, total)
+	require.Len(t, h.tcp.chunks, slabFrom+slabSize)
+	for _, pcb := range pcbs {
+		pcb.Abort()
+	}
+}
