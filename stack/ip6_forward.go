@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"math"
+
 	"github.com/shardstack/shardstack/header"
 	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
@@ -57,13 +59,13 @@ func (s *Stack) ip6HopByHop(nif *Netif, p *pbuf.Pbuf) bool {
 		s.ip6Bad(p, DropIPMalformed)
 		return false
 	}
-	// Of this header alone: what follows it is not ours.
-	opts := b[header.IPv6Len : header.IPv6Len+(int(b[header.IPv6Len+1])+1)<<3]
-	next := opts[0]
+	// Of this header alone: what follows it is not ours. A copy, as the packet may be
+	// read by others meanwhile.
+	var buf [(math.MaxUint8 + 1) << 3]byte
+	opts := buf[:copy(buf[:], b[header.IPv6Len:header.IPv6Len+(int(b[header.IPv6Len+1])+1)<<3])]
 	opts[0] = byte(header.ProtoNone)
 	var x header.IPv6Extensions
 	fault := header.ParseIPv6Extensions(header.ProtoHopByHop, opts, &x)
-	opts[0] = next
 	if fault != 0 {
 		s.ip6Bad(p, DropIPMalformed)
 		return false

@@ -128,6 +128,7 @@ func groupConfig(c *command, o *options, cores affinity.Set, far bool) shard.Con
 	size := sizing(c, o, cores.Len())
 	cfg.Pool, cfg.Stack.TCP = size.pool, size.tcp
 	cfg.GRO, cfg.Stack.TCP.GSO = shard.GROPolicy(o.gro), stack.GSOMode(o.gso)
+	cfg.GROMax, cfg.Stack.TCP.GSOMax = int(o.groMax), int(o.gsoMax)
 	cfg.Stack.IPv6.DADTransmits = -1 // a generator begins at once
 	if o.fastOpen {
 		cfg.Stack.TCP.FastOpen.Connect, cfg.Stack.TCP.FastOpen.Pending = true, -1

@@ -70,6 +70,8 @@ func TestBadCommandLines(t *testing.T) {
 		{"rr --mtu 100", "--mtu 100 is outside"},
 		{"rr --queues 1000", "--queues 1000 is outside"},
 		{"rr --window 1", "--window 1 is outside"},
+		{"rr --gso-max 32K", "--gso-max 32K is outside"},
+		{"rr --gro-max 1M", "--gro-max 1M is outside"},
 		{"rr --idle maybe", "idle policy"},
 		{"rr --seed 0", "--seed 0"},
 		{"rr --seed -3", "no number"},
@@ -156,6 +158,7 @@ func TestGeneratorsOnTheWire(t *testing.T) {
 	}{
 		{"tcp --count 5k", 5000},
 		{"tcp --count 5k --conns 50 --mtu 9000 --time-wait 1s", 5000},
+		{"tcp --count 5k --gso always --gso-max 256K --gro always --gro-max 256K --window 2M", 5000},
 		{"rr --count 20k", 20_000},
 		{"rr --count 5k --conns 100 --size 3000 --idle park", 5000},
 		{"rr --count 300 --rate 1000", 300},

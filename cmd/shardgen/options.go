@@ -11,6 +11,7 @@ import (
 
 	"github.com/shardstack/shardstack/affinity"
 	"github.com/shardstack/shardstack/bench/device"
+	"github.com/shardstack/shardstack/offload"
 )
 
 // options are what the command line says.
@@ -34,6 +35,8 @@ type options struct {
 	noOffload  bool
 	gso        gsoValue
 	gro        groValue
+	gsoMax     bytesValue
+	groMax     bytesValue
 
 	// Load.
 	to       string
@@ -170,6 +173,8 @@ func (o *options) portFlags(f *pflag.FlagSet, c *command) {
 	f.Var(&o.kernelAddr, "kernel-addr", "address of the kernel's end of a TAP device (default "+secondAddr.String()+" if --addr is not given either)")
 	f.Var(&o.gso, "gso", "TCP segments of up to 64 KiB: auto (if the port cuts them), always (cut in software else), never")
 	f.Var(&o.gro, "gro", "join arriving segments in software where the port doesn't: auto (while it pays), always, never")
+	f.Var(&o.gsoMax, "gso-max", "longest TCP segment that --gso sends, 64K to 512K: more than 64K is BIG TCP, in jumbograms with --family 6 (default 64K)")
+	f.Var(&o.groMax, "gro-max", "longest packet that --gro makes of TCP segments, 64K to 512K (default 64K)")
 	f.Var(&o.gateway, "gateway", "where to send what is not on the network of an --addr")
 	f.StringVar(&o.netns, "netns", "", "network namespace of the TAP device, as ip netns knows it")
 	f.StringVar(&o.eal, "eal", "", "more arguments for DPDK's environment, separated by blanks, as '--iova-mode=pa -m 2048'")
@@ -233,6 +238,10 @@ func (o *options) check(c *command) error {
 		return usagef("--mtu %d is outside 576 … 65535", o.mtu)
 	case o.queues < 0 || o.queues > 256:
 		return usagef("--queues %d is outside 0 … 256", o.queues)
+	case badBig(o.gsoMax):
+		return usagef("--gso-max %v is outside 64K … 512K", &o.gsoMax)
+	case badBig(o.groMax):
+		return usagef("--gro-max %v is outside 64K … 512K", &o.groMax)
 	case o.buffers < 0:
 		return usagef("--buffers %d", o.buffers)
 	case o.window != 0 && (o.window < 2048 || o.window > 1<<30):
@@ -251,6 +260,9 @@ func (o *options) check(c *command) error {
 	}
 	return o.checkEvents(c)
 }
+
+// badBig reports whether n is not 0, for the default, and no length of segments.
+func badBig(n bytesValue) bool { return n != 0 && (n < offload.MaxTSO || n > offload.MaxBig) }
 
 // checkCores takes the cores that are given, or all that the process may use.
 func (o *options) checkCores() error {

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"github.com/shardstack/shardstack/offload"
 	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/port/mem"
 	"github.com/shardstack/shardstack/stack"
@@ -53,6 +54,9 @@ func sizing(c *command, o *options, shards int) sizes {
 	if s.pool.Buffers == 0 {
 		// Half at most may be posted on the wire; then sent, and received.
 		s.pool.Buffers = min(max(minBuffers, 2*s.queue+2*conns*flight), maxBuffers)
+	}
+	if o.gsoMax > offload.MaxTSO { // segments of up to 8 jumbo buffers
+		s.pool.Jumbo = pbuf.DefaultJumbo + 8*min(conns, 256)
 	}
 	s.tcp = stack.TCPConfig{SendBuf: window, RecvBuf: window, MaxConns: max(2*conns+1024, 1<<16)}
 	if int64(window) < int64(o.size) && !full {

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shardstack/shardstack/affinity"
+	"github.com/shardstack/shardstack/pbuf"
 	"github.com/shardstack/shardstack/shard"
 	"github.com/shardstack/shardstack/stack"
 )
@@ -115,4 +116,10 @@ func TestOffloadModes(t *testing.T) {
 	cfg := groupConfig(c, &o, set, false)
 	require.Equal(t, stack.GSOAlways, cfg.Stack.TCP.GSO)
 	require.Equal(t, shard.GRONever, cfg.GRO)
+	require.Zero(t, cfg.GROMax)
+	o.gsoMax, o.groMax = 256<<10, 128<<10
+	cfg = groupConfig(c, &o, set, false)
+	require.Equal(t, 256<<10, cfg.Stack.TCP.GSOMax)
+	require.Equal(t, 128<<10, cfg.GROMax)
+	require.Greater(t, cfg.Pool.Jumbo*pbuf.DefaultJumboRoom, 4*256<<10, "or TCP makes no such segments")
 }
