@@ -205,6 +205,17 @@ tail:
 	BZHIQ CX, DX, DX  \
 	KMOVQ DX, K1
 
+// TAILBACK has the last vector end where the bytes do, behind TAILMASK: what a
+// vector reaches of the next cache line would be fetched, although it is masked. Its
+// beginning stays even: CX is rounded up, and the byte behind an odd last one masked.
+#define TAILBACK \
+	INCQ  CX          \
+	ANDQ  $~1, CX     \
+	MOVL  $64, R8     \
+	SUBQ  CX, R8      \
+	SHLXQ R8, DX, DX  \
+	KMOVQ DX, K1
+
 // REDUCE512 adds the lanes of S (Z0) and H (Z4) to AX.
 #define REDUCE512 \
 	VEXTRACTI64X4 $1, Z0, Y1 \
@@ -280,14 +291,23 @@ vectors:
 	JGT       vectors
 
 tail:
-	ADDQ      $64, CX
+	ADDQ       $64, CX
 	TAILMASK
+	CMPQ       n+8(FP), $64
+	JLT        short
+	TAILBACK
+	VMOVDQU8.Z -64(SI)(CX*1), K1, Z8
+	JMP        sum
+
+short:
 	VMOVDQU8.Z (SI), K1, Z8
+
+sum:
 	ACC(Z8, Z0, Z4)
 	REDUCE512
 	VZEROUPPER
 	FOLD
-	MOVW      AX, ret+24(FP)
+	MOVW AX, ret+24(FP)
 	RET
 
 // func checksumCopyAVX512(dst, src *byte, n int, sum uint16) uint16
@@ -348,11 +368,21 @@ vectors:
 tail:
 	ADDQ       $64, CX
 	TAILMASK
+	CMPQ       n+16(FP), $64
+	JLT        short
+	TAILBACK
+	VMOVDQU8.Z -64(SI)(CX*1), K1, Z8
+	VMOVDQU8   Z8, K1, -64(DI)(CX*1)
+	JMP        sum
+
+short:
 	VMOVDQU8.Z (SI), K1, Z8
 	VMOVDQU8   Z8, K1, (DI)
+
+sum:
 	ACC(Z8, Z0, Z4)
 	REDUCE512
 	VZEROUPPER
 	FOLD
-	MOVW       AX, ret+32(FP)
+	MOVW AX, ret+32(FP)
 	RET

@@ -29,6 +29,19 @@ func program(t testing.TB, devargs string, queues, private int) (*dpdktest.Devic
 	return d, mp
 }
 
+// named finds the device of a port, as a program in C does, with a mempool that it
+// needs for nothing.
+func named(t testing.TB, p *dpdk.Port) *dpdktest.Device {
+	t.Helper()
+	mp, err := dpdktest.NewMempool(63, 0)
+	require.NoError(t, err)
+	t.Cleanup(mp.Free)
+	d, err := dpdktest.Named(p.Info().Name, mp)
+	require.NoError(t, err)
+	t.Cleanup(d.Let)
+	return d
+}
+
 // BenchmarkCost tells what a packet costs beyond the device's and the mempool's
 // own work: "c" is a loop of a program in C, "go" the same by a Port that wraps the
 // very device and mempool. The difference is the crossing: the call, the pbuf's
@@ -124,11 +137,7 @@ func memPool(b *testing.B) *pbuf.Pool {
 // a packet, in bursts of 32, of 128 that go round.
 func BenchmarkForward(b *testing.B) {
 	p, pools := opened(b, dpdk.Config{Device: unique("net_ring"), Polled: true}, pbuf.Config{Small: 256, Buffers: 2048})
-	mp, err := dpdktest.NewMempool(255, 0)
-	require.NoError(b, err)
-	b.Cleanup(mp.Free)
-	d, err := dpdktest.Named(p.Info().Name, mp)
-	require.NoError(b, err)
+	d := named(b, p)
 	ps := make([]*pbuf.Pbuf, 128)
 	require.Equal(b, 128, pools[0].AllocBatch(ps))
 	for _, q := range ps {

@@ -3,15 +3,18 @@
 /* rte_dev_dma_map is older than this library and still called experimental. */
 #define ALLOW_EXPERIMENTAL_API
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_dev.h>
+#include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
 
@@ -93,12 +96,36 @@ int sp_groups(uint16_t port, const uint8_t *macs, uint32_t n)
 	return rte_eth_dev_set_mc_addr_list(port, (struct rte_ether_addr *)(uintptr_t)macs, n);
 }
 
+/* What rte_pktmbuf_pool_create does, but for one flag: where addresses are those of
+ * the process, what is contiguous there is so for devices, and elements may lie over
+ * the edges of pages. DPDK would put each at the beginning of a page of its own if
+ * pages are of 4 KiB, and so their headers into the same few sets of the caches. */
 struct rte_mempool *sp_mempool(const char *name, uint32_t n, uint32_t room, int node)
 {
+	struct rte_pktmbuf_pool_private priv;
 	uint32_t cache = RTE_MIN((uint32_t)RTE_MEMPOOL_CACHE_MAX_SIZE, n / 3 * 2);
-	uint16_t priv = room == 0 ? 0 : SP_PRIV;
-	uint16_t size = room == 0 ? 0 : (uint16_t)(room + SP_HEADROOM);
-	return rte_pktmbuf_pool_create(name, n, cache, priv, size, node);
+	unsigned flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+	struct rte_mempool *mp;
+	int err;
+	memset(&priv, 0, sizeof(priv));
+	priv.mbuf_priv_size = room == 0 ? 0 : SP_PRIV;
+	priv.mbuf_data_room_size = room == 0 ? 0 : (uint16_t)(room + SP_HEADROOM);
+	mp = rte_mempool_create_empty(name, n, (unsigned)(SP_MBUF + priv.mbuf_priv_size + priv.mbuf_data_room_size),
+		cache, sizeof(priv), node, flags);
+	if (mp == NULL) {
+		return NULL;
+	}
+	if ((err = rte_mempool_set_ops_byname(mp, rte_mbuf_best_mempool_ops(), NULL)) == 0) {
+		rte_pktmbuf_pool_init(mp, &priv);
+		err = rte_mempool_populate_default(mp);
+	}
+	if (err < 0) {
+		rte_mempool_free(mp);
+		errno = -err;
+		return NULL;
+	}
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
 }
 
 uint32_t sp_mempool_avail(const struct rte_mempool *mp) { return rte_mempool_avail_count(mp); }

@@ -24,11 +24,7 @@ import (
 func TestOrdersReachTheDevice(t *testing.T) {
 	noLeak(t)
 	p, pools := opened(t, dpdk.Config{Device: unique("net_null"), Polled: true}, pbuf.Config{Small: 64, Buffers: 64})
-	mp, err := dpdktest.NewMempool(63, 0)
-	require.NoError(t, err)
-	t.Cleanup(mp.Free)
-	d, err := dpdktest.Named(p.Info().Name, mp)
-	require.NoError(t, err)
+	d := named(t, p)
 	require.NoError(t, d.Watch())
 	lens := pbuf.Meta{L2Len: 14, L3Len: 20, L4Len: 8}
 	for _, c := range []struct {

@@ -54,7 +54,7 @@ enum {
 	SP_PERIOD = 1024, /* crossings after which the need is judged anew */
 	SP_RANGES = 64,   /* ranges of memory that a device may read */
 	SP_SEG_MAX = 8192, /* bytes of an external segment */
-	SP_AHEAD = 4      /* packets that are fetched into the cache ahead */
+	SP_AHEAD = 8      /* packets that are fetched into the cache ahead */
 };
 
 /* Flags of pbuf.Meta. */

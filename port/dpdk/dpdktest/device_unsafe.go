@@ -162,3 +162,71 @@ func Seen() []Sent {
 	}
 	return list
 }
+
+// Sum is what a card says of a checksum.
+type Sum uint8
+
+// What it may say: nothing, or that it is right, wrong, or that nobody has made it
+// for a packet that is right all the same.
+const (
+	SumUnknown Sum = iota
+	SumGood
+	SumBad
+	SumNone
+)
+
+// L4 is what a card says of the type of a packet above IP.
+type L4 uint32
+
+// Types of packets; 0 is one that the card can't name.
+const (
+	L4TCP  L4 = C.RTE_PTYPE_L4_TCP
+	L4UDP  L4 = C.RTE_PTYPE_L4_UDP
+	L4Frag L4 = C.RTE_PTYPE_L4_FRAG
+	L4ICMP L4 = C.RTE_PTYPE_L4_ICMP
+)
+
+// Received is what a card says of a packet, and its bytes, at most 256.
+type Received struct {
+	IP, Data    Sum
+	Hashed      bool
+	Hash        uint32
+	Type        L4
+	Stripped    bool
+	VLAN        uint16
+	LRO         bool
+	SegmentSize uint16
+	Bytes       []byte
+}
+
+// Dress has all packets that queue 0 of the device receives from now on be this one.
+func (d *Device) Dress(r Received) error {
+	raw := C.struct_raw_dress{
+		packet_type: C.uint32_t(r.Type), rss: C.uint32_t(r.Hash), vlan_tci: C.uint16_t(r.VLAN),
+		tso_segsz: C.uint16_t(r.SegmentSize), len: C.uint16_t(len(r.Bytes)),
+	}
+	for i, b := range r.Bytes {
+		raw.bytes[i] = C.uint8_t(b)
+	}
+	flag := func(on bool, bit uint64) {
+		if on {
+			raw.ol_flags |= C.uint64_t(bit)
+		}
+	}
+	flag(r.IP == SumGood, C.RTE_MBUF_F_RX_IP_CKSUM_GOOD)
+	flag(r.IP == SumBad, C.RTE_MBUF_F_RX_IP_CKSUM_BAD)
+	flag(r.IP == SumNone, C.RTE_MBUF_F_RX_IP_CKSUM_NONE)
+	flag(r.Data == SumGood, C.RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+	flag(r.Data == SumBad, C.RTE_MBUF_F_RX_L4_CKSUM_BAD)
+	flag(r.Data == SumNone, C.RTE_MBUF_F_RX_L4_CKSUM_NONE)
+	flag(r.Hashed, C.RTE_MBUF_F_RX_RSS_HASH)
+	flag(r.Stripped, C.RTE_MBUF_F_RX_VLAN|C.RTE_MBUF_F_RX_VLAN_STRIPPED)
+	flag(r.LRO, C.RTE_MBUF_F_RX_LRO)
+	if e := C.raw_dress(d.port, &raw); e < 0 {
+		return fmt.Errorf("dpdktest: dress: %w", syscall.Errno(-e))
+	}
+	return nil
+}
+
+// Let ends Watch and Dress. The device is not in use.
+func (d *Device) Let() { C.raw_let(d.port) }

@@ -199,6 +199,7 @@ int raw_send_bytes(uint16_t port, struct rte_mempool *mp, int kind, const uint8_
 /* Packets that a watched device was given; one thread sends and reads. */
 static struct raw_sent raw_list[RAW_SEEN];
 static uint32_t raw_n;
+static const struct rte_eth_rxtx_callback *raw_looking[RTE_MAX_ETHPORTS];
 
 static uint16_t raw_look(uint16_t port, uint16_t queue, struct rte_mbuf *m[], uint16_t n, void *arg)
 {
@@ -223,7 +224,8 @@ static uint16_t raw_look(uint16_t port, uint16_t queue, struct rte_mbuf *m[], ui
 int raw_watch(uint16_t port)
 {
 	raw_n = 0;
-	return rte_eth_add_tx_callback(port, 0, raw_look, NULL) == NULL ? -rte_errno : 0;
+	raw_looking[port] = rte_eth_add_tx_callback(port, 0, raw_look, NULL);
+	return raw_looking[port] == NULL ? -rte_errno : 0;
 }
 
 uint32_t raw_seen(struct raw_sent *to)
@@ -232,4 +234,48 @@ uint32_t raw_seen(struct raw_sent *to)
 	memcpy(to, raw_list, n * sizeof(raw_list[0]));
 	raw_n = 0;
 	return n;
+}
+
+static struct raw_dress raw_clothes;
+static const struct rte_eth_rxtx_callback *raw_clothing[RTE_MAX_ETHPORTS];
+
+static uint16_t raw_clothe(uint16_t port, uint16_t queue, struct rte_mbuf *m[], uint16_t n, uint16_t max, void *arg)
+{
+	uint16_t i;
+	(void)port;
+	(void)queue;
+	(void)max;
+	(void)arg;
+	for (i = 0; i < n; i++) {
+		m[i]->ol_flags = raw_clothes.ol_flags;
+		m[i]->packet_type = raw_clothes.packet_type;
+		m[i]->hash.rss = raw_clothes.rss;
+		m[i]->vlan_tci = raw_clothes.vlan_tci;
+		m[i]->tso_segsz = raw_clothes.tso_segsz;
+		m[i]->data_len = raw_clothes.len;
+		m[i]->pkt_len = raw_clothes.len;
+		memcpy(rte_pktmbuf_mtod(m[i], void *), raw_clothes.bytes, raw_clothes.len);
+	}
+	return n;
+}
+
+int raw_dress(uint16_t port, const struct raw_dress *d)
+{
+	raw_clothes = *d;
+	if (raw_clothing[port] == NULL) {
+		raw_clothing[port] = rte_eth_add_rx_callback(port, 0, raw_clothe, NULL);
+	}
+	return raw_clothing[port] == NULL ? -rte_errno : 0;
+}
+
+void raw_let(uint16_t port)
+{
+	if (raw_clothing[port] != NULL) {
+		(void)rte_eth_remove_rx_callback(port, 0, raw_clothing[port]);
+		raw_clothing[port] = NULL;
+	}
+	if (raw_looking[port] != NULL) {
+		(void)rte_eth_remove_tx_callback(port, 0, raw_looking[port]);
+		raw_looking[port] = NULL;
+	}
 }

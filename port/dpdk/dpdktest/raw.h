@@ -38,4 +38,17 @@ struct raw_sent {
 int raw_watch(uint16_t port);
 uint32_t raw_seen(struct raw_sent *to);
 
+/* raw_dress has all packets that queue 0 of a device receives from now on look like
+ * this one. */
+struct raw_dress {
+	uint64_t ol_flags;
+	uint32_t packet_type, rss;
+	uint16_t vlan_tci, tso_segsz, len;
+	uint8_t bytes[256];
+};
+int raw_dress(uint16_t port, const struct raw_dress *d);
+
+/* raw_let ends raw_watch and raw_dress: the next device gets the port's number. */
+void raw_let(uint16_t port);
+
 #endif
