@@ -14,11 +14,11 @@ import (
 	"github.com/shardstack/shardstack/internal/testenv"
 )
 
-// build makes the program as users have it.
-func build(t testing.TB) string {
+// build makes the program as users have it, with more flags of go build's.
+func build(t testing.TB, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "shardgen")
-	out, err := exec.Command(testenv.Tool(t, "go"), "build", "-o", program, ".").CombinedOutput()
+	out, err := exec.Command(testenv.Tool(t, "go"), append(append([]string{"build"}, flags...), "-o", program, ".")...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return program
 }

@@ -96,14 +96,14 @@ func TestDPDKOverTap(t *testing.T) {
 	l := newDPDKLab(t, "net_tap", "iface="+labDevice)
 	l.output("ip", "tuntap", "add", "dev", labDevice, "mode", "tap", "multi_queue")
 	l.kernelEnd(labDevice)
-	l.talk(1<<28, 30_000)
+	l.talk(1<<30, 100_000)
 }
 
 // TestDPDKPair: both ends are ours, with two queues each; data goes both ways at
 // once and both ends see its hash.
 func TestDPDKPair(t *testing.T) {
 	for _, args := range [][]string{
-		{"exchange", "--size=64M", "--conns=4"}, {"rr", "--count=50000", "--conns=64"}, {"cps", "--count=5000"},
+		{"exchange", "--size=256M", "--conns=4"}, {"http", "--count=100000", "--conns=64"}, {"rr", "--count=50000", "--conns=64"}, {"cps", "--count=5000"},
 		{"udp", "--echo", "--count=2000", "--rate=20k", "--size=1400"}, {"ping", "--count=1000", "--rate=0"},
 	} {
 		t.Run(args[0], func(t *testing.T) {
