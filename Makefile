@@ -66,7 +66,13 @@ EMULATOR  = $(if $(filter arm64,$(shell $(GO) env GOHOSTARCH)),,-exec qemu-aarch
 # The emulator has no mbind(2); the test runs on the machine itself, in unit.
 NOT_EMULATED = $(if $(EMULATOR),-skip '^TestNUMANode$$')
 
-.PHONY: dpdk help deps build run test unit serial debug race arm64 bench pgo peers peers-test lossy fuzz lint lint-light clean
+# Packages that are tested once more without cgo; nothing needs it but DPDK.
+NOCGO    = $(call packages,header pbuf port/mem port/dpdk bench/device)
+
+# Where `dpdk-versions` gets DPDK's sources from.
+DPDK_GIT ?= https://github.com/DPDK/dpdk
+
+.PHONY: dpdk dpdk-versions nocgo help deps build run test unit serial debug race arm64 bench pgo peers peers-test lossy fuzz lint lint-light clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,7 +87,7 @@ build: ## build all packages, and the generator as bin/shardgen
 run: build ## run bulk, rr, cps and udp on the in-memory wire (COREMASK, DURATION)
 	bin/shardgen demo --coremask $(COREMASK) --duration $(DURATION) $(RUNFLAGS)
 
-test: deps lint-light build unit serial debug race arm64 peers-test dpdk ## everything that CI runs
+test: deps lint-light build unit serial debug race arm64 nocgo peers-test dpdk ## everything that CI runs
 
 unit: ## tests that need nothing of the machine
 	$(GO) test -count=1 -timeout 5m $(PARALLEL)
@@ -104,6 +110,14 @@ dpdk: deps ## vet and test what is built with DPDK's library, without huge pages
 	$(GO) vet -tags dpdk ./port/dpdk/... ./bench/... ./cmd/shardgen ./examples/...
 	$(GO) test -count=1 -timeout 5m -tags dpdk ./port/dpdk ./bench/device
 	$(GO) test -count=1 -timeout 5m -tags dpdk -run DPDK ./cmd/shardgen
+
+dpdk-versions: deps ## compile the C of port/dpdk with the headers of DPDK 21.11 to 24.11 (DPDK_GIT)
+	@.ci/dpdkversions '$(DPDK_GIT)'
+
+nocgo: ## build and vet everything without cgo, test what has parts with it
+	CGO_ENABLED=0 $(GO) build ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 5m $(NOCGO)
 
 bench: ## run the benchmarks (COREMASK, BENCH, BENCHARGS)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./bench -args -coremask $(COREMASK) $(BENCHARGS)

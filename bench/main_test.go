@@ -48,6 +48,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// benchMB is what DPDK may use where there are no huge pages: the pools for a million
+// connections, at both ends.
+const benchMB = 12 << 10
+
 // prefixFlag appends to list.
 func prefixFlag(list *[]netip.Prefix) func(text string) error {
 	return func(text string) error {
@@ -67,7 +71,7 @@ func parseFar() error {
 		return fmt.Errorf("-to, -addr, -kernel-addr, -gateway and -netns go with -port tap:NAME")
 	case name.Pair():
 		far.wire = func(queues, queueLen int) (port.Port, port.Port, error) {
-			if err := name.InitDPDK(affinity.Set(coreMask), strings.Fields(*ealArgs)); err != nil {
+			if err := name.InitDPDK(affinity.Set(coreMask), benchMB, strings.Fields(*ealArgs)); err != nil {
 				return nil, nil, err
 			}
 			return name.OpenPair(device.Config{Queues: queues, QueueLen: queueLen})
@@ -82,7 +86,7 @@ func parseFar() error {
 		return fmt.Errorf("-to: %w", err)
 	}
 	far.network = &Outside{Addrs: addrs, Gateway: gateway, Open: func(queues, queueLen int) (port.Port, error) {
-		if err := name.InitDPDK(affinity.Set(coreMask), strings.Fields(*ealArgs)); err != nil {
+		if err := name.InitDPDK(affinity.Set(coreMask), benchMB, strings.Fields(*ealArgs)); err != nil {
 			return nil, err
 		}
 		return name.Open(device.Config{Netns: *netnsName, Queues: queues, QueueLen: queueLen, KernelAddrs: kernelAddrs})

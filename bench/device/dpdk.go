@@ -11,14 +11,15 @@ import (
 )
 
 // InitDPDK starts DPDK's environment for shards on these cores, with more
-// arguments of its own (EAL's), before the first device of DPDK's is opened; the
+// arguments of its own (EAL's) and, where there are no huge pages, so many MiB of
+// memory (0: its default), before the first device of DPDK's is opened; the
 // second call, and a name of another kind, do nothing. Errors match
 // port.ErrNotSupported in a build without DPDK, port.ErrConfig, or are DPDK's.
-func (n Name) InitDPDK(cores affinity.Set, more []string) error {
+func (n Name) InitDPDK(cores affinity.Set, noHugeMB int, more []string) error {
 	if !n.DPDK() {
 		return nil
 	}
-	err := dpdk.Init(dpdk.EAL{Cores: cores, More: more})
+	err := dpdk.Init(dpdk.EAL{Cores: cores, NoHugeMB: noHugeMB, More: more})
 	if errors.Is(err, port.ErrState) {
 		return nil
 	}

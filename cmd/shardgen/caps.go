@@ -114,7 +114,7 @@ func deviceCaps(name string, o *options) (portCaps, error) {
 	if err != nil {
 		return portCaps{}, err
 	}
-	if err := d.InitDPDK(o.cores, strings.Fields(o.eal)); err != nil {
+	if err := d.InitDPDK(o.cores, 0, strings.Fields(o.eal)); err != nil {
 		return portCaps{}, err
 	}
 	p, err := d.Open(device.Config{Netns: o.netns, MTU: o.mtu, NoOffload: o.noOffload})

@@ -11,7 +11,7 @@ import (
 
 // initDPDK starts DPDK for the cores of o, if the port is a device of its.
 func initDPDK(o *options) error {
-	err := o.device.InitDPDK(o.cores, strings.Fields(o.eal))
+	err := o.device.InitDPDK(o.cores, 0, strings.Fields(o.eal))
 	switch {
 	case errors.Is(err, port.ErrNotSupported):
 		return fmt.Errorf("--port %v: %w", o.device, err)

@@ -53,6 +53,10 @@ func TestArguments(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, strings.Join(args, " "), "-m 64 --log-level=8")
 
+	args, err = dpdk.EAL{NoHuge: true, NoHugeMB: 12345}.Arguments()
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(args, " "), "-m 12345 ")
+
 	args, err = dpdk.EAL{Args: []string{"-c", "1"}, MemoryMB: -1}.Arguments()
 	require.NoError(t, err)
 	require.Equal(t, []string{"-c", "1"}, args, "passed through")

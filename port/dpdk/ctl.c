@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <rte_dev.h>
 #include <rte_eal.h>
@@ -96,11 +97,49 @@ int sp_groups(uint16_t port, const uint8_t *macs, uint32_t n)
 	return rte_eth_dev_set_mc_addr_list(port, (struct rte_ether_addr *)(uintptr_t)macs, n);
 }
 
+static void sp_unmap(struct rte_mempool_memhdr *h, void *opaque)
+{
+	(void)opaque;
+	(void)munmap(h->addr, h->len);
+}
+
+enum { SP_HUGE = 2 << 20 };
+
+/* sp_populate_private gives a mempool memory of the process's that the kernel may
+ * put into transparent huge pages; a negative errno, or how many elements it has. */
+static int sp_populate_private(struct rte_mempool *mp)
+{
+	size_t each = mp->header_size + mp->elt_size + mp->trailer_size;
+	size_t len = (mp->size * each + 2 * SP_HUGE - 1) / SP_HUGE * SP_HUGE;
+	void *at = mmap(NULL, len + SP_HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *begin;
+	int n;
+	if (at == MAP_FAILED) {
+		return -errno;
+	}
+	begin = RTE_PTR_ALIGN(at, SP_HUGE);
+	if (begin != at) {
+		(void)munmap(at, (size_t)(begin - (char *)at));
+	}
+	if ((char *)at + SP_HUGE != begin) {
+		(void)munmap(begin + len, (size_t)((char *)at + SP_HUGE - begin));
+	}
+	(void)madvise(begin, len, MADV_HUGEPAGE); /* if the kernel has them */
+	n = rte_mempool_populate_iova(mp, begin, (rte_iova_t)(uintptr_t)begin, len, sp_unmap, NULL);
+	if (n <= 0) {
+		(void)munmap(begin, len);
+		return n < 0 ? n : -ENOMEM;
+	}
+	return n == (int)mp->size ? n : -ENOMEM; /* freed with the mempool */
+}
+
+int sp_private(void) { return !rte_eal_has_hugepages() && rte_eal_iova_mode() == RTE_IOVA_VA; }
+
 /* What rte_pktmbuf_pool_create does, but for one flag: where addresses are those of
  * the process, what is contiguous there is so for devices, and elements may lie over
  * the edges of pages. DPDK would put each at the beginning of a page of its own if
  * pages are of 4 KiB, and so their headers into the same few sets of the caches. */
-struct rte_mempool *sp_mempool(const char *name, uint32_t n, uint32_t room, int node)
+struct rte_mempool *sp_mempool(const char *name, uint32_t n, uint32_t room, int node, int private)
 {
 	struct rte_pktmbuf_pool_private priv;
 	uint32_t cache = RTE_MIN((uint32_t)RTE_MEMPOOL_CACHE_MAX_SIZE, n / 3 * 2);
@@ -117,7 +156,7 @@ struct rte_mempool *sp_mempool(const char *name, uint32_t n, uint32_t room, int 
 	}
 	if ((err = rte_mempool_set_ops_byname(mp, rte_mbuf_best_mempool_ops(), NULL)) == 0) {
 		rte_pktmbuf_pool_init(mp, &priv);
-		err = rte_mempool_populate_default(mp);
+		err = private ? sp_populate_private(mp) : rte_mempool_populate_default(mp);
 	}
 	if (err < 0) {
 		rte_mempool_free(mp);

@@ -419,17 +419,25 @@ static const char *const sp_prompt[] = {
 	"net_af_packet", "net_tap", "net_pcap", "net_null", "net_vhost",
 };
 
-int sp_shared_mode(const struct sp_device *d, uint8_t *cleanup)
+int sp_copies(const struct sp_device *d)
 {
 	size_t i;
+	for (i = 0; i < RTE_DIM(sp_prompt); i++) {
+		if (strcmp(d->driver, sp_prompt[i]) == 0) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
+int sp_shared_mode(const struct sp_device *d, uint8_t *cleanup)
+{
 	*cleanup = 0;
 	if (d->fast_free || strcmp(d->driver, "net_ring") == 0) {
 		return SP_SHARED_COPY; /* whoever gets a packet there gets its mbuf */
 	}
-	for (i = 0; i < RTE_DIM(sp_prompt); i++) {
-		if (strcmp(d->driver, sp_prompt[i]) == 0) {
-			return SP_SHARED_HOLD;
-		}
+	if (sp_copies(d)) {
+		return SP_SHARED_HOLD;
 	}
 	/* A card that can't be asked to let go keeps what it has sent until it
 	 * needs the room: nothing could be sent again before. */

@@ -59,6 +59,8 @@ int sp_stop(uint16_t port);
 int sp_close(uint16_t port);
 int sp_set_reta(struct sp_device *d, const uint16_t *reta);
 int sp_get_reta(struct sp_device *d, uint16_t *reta);
+/* sp_copies: the driver has read a packet when the burst returns. */
+int sp_copies(const struct sp_device *d);
 int sp_shared_mode(const struct sp_device *d, uint8_t *cleanup);
 
 /* sp_times fills in where the device writes the time of arrival and in which unit,
@@ -83,8 +85,11 @@ int sp_mac(uint16_t port, const uint8_t *mac, int add);
 int sp_groups(uint16_t port, const uint8_t *macs, uint32_t n);
 
 /* Memory. sp_mempool makes one for n buffers of room bytes behind the headroom;
- * room 0: only headers. */
-struct rte_mempool *sp_mempool(const char *name, uint32_t n, uint32_t room, int node);
+ * room 0: only headers. A private one is in memory that neither a card nor another
+ * process can read, in huge pages even where DPDK has none: sp_private says whether
+ * that is so. */
+int sp_private(void);
+struct rte_mempool *sp_mempool(const char *name, uint32_t n, uint32_t room, int node, int private);
 uint32_t sp_mempool_avail(const struct rte_mempool *mp);
 uint32_t sp_mempool_size(const struct rte_mempool *mp);
 void sp_mempool_free(struct rte_mempool *mp);

@@ -21,8 +21,11 @@ type EAL struct {
 	// first. Default: all that the process may use.
 	Cores affinity.Set
 	// MemoryMB is how much memory DPDK may use, in MiB. It is touched as it is
-	// used. Default DefaultMemoryMB with NoHuge, else all free huge pages.
+	// used. Default NoHugeMB without huge pages, else all that are free.
 	MemoryMB int
+	// NoHugeMB is MemoryMB where there are no huge pages. Each GiB takes some 12
+	// MiB of tables. Default DefaultMemoryMB.
+	NoHugeMB int
 	// NoHuge does without huge pages. Default: if there are none that are free.
 	NoHuge bool
 	// Devices are PCI addresses that may be used, with their options
@@ -50,8 +53,8 @@ func (e EAL) Arguments() ([]string, error) {
 	if e.Args != nil {
 		return e.Args, nil
 	}
-	if e.MemoryMB < 0 || e.MemoryMB > 1<<24 {
-		return nil, fmt.Errorf("%w: dpdk: %d MiB of memory", port.ErrConfig, e.MemoryMB)
+	if min(e.MemoryMB, e.NoHugeMB) < 0 || max(e.MemoryMB, e.NoHugeMB) > 1<<24 {
+		return nil, fmt.Errorf("%w: dpdk: %d and %d MiB of memory", port.ErrConfig, e.MemoryMB, e.NoHugeMB)
 	}
 	cores := e.Cores
 	if cores.IsEmpty() {
@@ -67,7 +70,7 @@ func (e EAL) Arguments() ([]string, error) {
 		// Without huge pages there are no addresses that a device could use, but
 		// by an IOMMU.
 		args = append(args, "--no-huge", "--no-shconf", "--file-prefix", fmt.Sprint("shardstack", os.Getpid()), "--iova-mode=va")
-		memory = or(memory, DefaultMemoryMB)
+		memory = or(memory, or(e.NoHugeMB, DefaultMemoryMB))
 	} else {
 		args = append(args, "--in-memory")
 	}

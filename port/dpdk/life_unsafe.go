@@ -68,6 +68,10 @@ func (p *Port) attach(q *queue, pool *pbuf.Pool, qi int) error {
 		return err
 	}
 	q.mem = mem
+	if mem.private && p.pair == nil && C.sp_copies(&p.d) == 0 {
+		return fmt.Errorf("%w: dpdk: %s can't read the buffers of a pair in memory (pool %q): another pool, or huge pages",
+			port.ErrConfig, p.info.Name, pool.Name())
+	}
 	q.c = (*C.struct_sp_queue)(C.sp_zalloc(C.sizeof_struct_sp_queue))
 	if q.c == nil {
 		return fmt.Errorf("dpdk: no memory for a queue (EAL.MemoryMB)")
@@ -82,7 +86,7 @@ func (p *Port) attach(q *queue, pool *pbuf.Pool, qi int) error {
 	c.rx, c.copy = c.own, c.own
 	if c.own == nil {
 		n := pool.Cap(pbuf.ClassStandard) + int(p.d.rx_desc+p.d.tx_desc) + poolSlack
-		if q.rx, err = newMempool(n, min(pool.DataRoom(pbuf.ClassStandard), maxRoom), p.info.NUMANode); err != nil {
+		if q.rx, err = newMempool(n, min(pool.DataRoom(pbuf.ClassStandard), maxRoom), p.info.NUMANode, false); err != nil {
 			return err
 		}
 		c.rx, c.copy = q.rx, q.rx
@@ -248,7 +252,7 @@ func (p *Port) prepare(q *queue, qi int, shared C.int, cleanup C.uint8_t) error 
 		}
 		c.holds_mask = C.uint32_t(n - 1)
 		var err error
-		if q.heads, err = newMempool(4*n+poolSlack, 0, p.info.NUMANode); err != nil {
+		if q.heads, err = newMempool(4*n+poolSlack, 0, p.info.NUMANode, false); err != nil {
 			return err
 		}
 		c.heads = q.heads

@@ -45,16 +45,17 @@ var mempools struct {
 }
 
 // newMempool makes one for n buffers of room bytes; room 0: headers only. It is
-// on the node if that has memory.
-func newMempool(n, room int, node pbuf.NUMANode) (*C.struct_rte_mempool, error) {
+// on the node if that has memory. A private one is for drivers that copy, or whose
+// other end is here.
+func newMempool(n, room int, node pbuf.NUMANode, private bool) (*C.struct_rte_mempool, error) {
 	mempools.mu.Lock()
 	mempools.next++
 	name := C.CString(fmt.Sprintf("shardstack %d", mempools.next))
 	mempools.mu.Unlock()
 	defer free(unsafe.Pointer(name))
-	mp, err := C.sp_mempool(name, C.uint32_t(n), C.uint32_t(room), C.int(node-1))
+	mp, err := C.sp_mempool(name, C.uint32_t(n), C.uint32_t(room), C.int(node-1), C.int(flag(private)))
 	if mp == nil && node != pbuf.AnyNode {
-		mp, err = C.sp_mempool(name, C.uint32_t(n), C.uint32_t(room), -1)
+		mp, err = C.sp_mempool(name, C.uint32_t(n), C.uint32_t(room), -1, C.int(flag(private)))
 	}
 	if mp == nil {
 		return nil, fmt.Errorf("dpdk: no mempool for %d buffers of %d bytes (EAL.MemoryMB, or more huge pages): %w", n, room, err)
@@ -99,6 +100,8 @@ type memory struct {
 	mu   sync.Mutex
 	refs int
 	own  []*C.struct_rte_mempool // to be retired with it
+
+	private bool // only this process can read what it has
 }
 
 // memories finds what was made for pools that have memory of their own.
@@ -278,6 +281,7 @@ func (p *Port) BackPool(cfg pbuf.Config, queues int) (pbuf.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	m.private = p.pair != nil && C.sp_private() != 0
 	device := queues * int(p.d.rx_desc+p.d.tx_desc)
 	for c, k := range [...]struct{ n, def, room int }{
 		{cfg.Small, pbuf.DefaultSmall, pbuf.SmallRoom},
@@ -288,7 +292,7 @@ func (p *Port) BackPool(cfg pbuf.Config, queues int) (pbuf.Config, error) {
 		}
 		mp := p.mempool
 		if c != int(pbuf.ClassStandard) || mp == nil {
-			if mp, err = newMempool(or(k.n, k.def)+device+poolSlack, k.room, cfg.NUMANode); err != nil {
+			if mp, err = newMempool(or(k.n, k.def)+device+poolSlack, k.room, cfg.NUMANode, m.private); err != nil {
 				m.ref()
 				m.unref() // retires what there is
 				return cfg, err
