@@ -189,6 +189,29 @@ func TestPoolOfItsOwn(t *testing.T) {
 	require.Equal(t, uint64(300), a.Counters(0).TxCopied)
 }
 
+// Buffers of a pair that only this process can read are taken by drivers that copy,
+// and refused by one whose other end is another process.
+func TestPrivateBuffers(t *testing.T) {
+	noLeak(t)
+	a, b, err := dpdk.NewPair(dpdk.PairConfig{})
+	require.NoError(t, err)
+	pool := backed(t, a, 1, pbuf.Config{Small: 64, Buffers: 64})
+	shared := open(t, dpdk.Config{Device: unique("net_memif") + ",id=7,role=server,socket-abstract=no,socket=" + t.TempDir() + "/s"})
+	require.ErrorIs(t, shared.Attach(0, pool), port.ErrConfig)
+	require.NoError(t, shared.Close())
+	copies := open(t, dpdk.Config{Device: unique("net_null"), Polled: true})
+	attach(t, copies, pool)
+	p := frame(t, pool, 1000, 3)
+	p.Ref()
+	require.Equal(t, 2, copies.TxBurst(0, 0, []*pbuf.Pbuf{p, frame(t, pool, 60, 1)}))
+	copies.RxBurst(0, 0, nil)
+	require.Equal(t, 1, p.RefCount(), "the port has let go")
+	p.Free()
+	require.True(t, pool.Full())
+	require.NoError(t, a.Close())
+	require.NoError(t, b.Close())
+}
+
 // The other end may go first: what is sent is dropped, and what was under way
 // goes home.
 func TestPairCloses(t *testing.T) {

@@ -249,14 +249,14 @@ uint32_t sp_rx(uintptr_t queue, uint64_t *dst, uint32_t want, int64_t now)
 		sp_reclaim(q, now, SP_TX_MAX);
 	}
 	n = sp_take(q, RTE_MIN(want, (uint32_t)SP_RX_MAX));
-	for (i = 0; i < n && i < 4; i++) {
+	for (i = 0; i < n && i < SP_AHEAD; i++) {
 		rte_prefetch0(sp_pbuf_of(q->rx_mb[i]));
 	}
 	for (i = 0; i < n; i++) {
 		struct sp_pbuf *p;
-		if (likely(i + 4 < n)) {
-			rte_prefetch0(q->rx_mb[i + 4]);
-			rte_prefetch0(sp_pbuf_of(q->rx_mb[i + 4]));
+		if (likely(i + SP_AHEAD < n)) {
+			rte_prefetch0(q->rx_mb[i + SP_AHEAD]);
+			rte_prefetch0(sp_pbuf_of(q->rx_mb[i + SP_AHEAD]));
 		}
 		/* Headers are rarely in one line: a frame begins at its end where the
 		 * sender has put the payload at the beginning of one. */

@@ -104,6 +104,9 @@ static uint32_t sp_send(struct sp_queue *q, struct sp_burst *b, uint32_t built)
 	for (i = 0; unlikely(b->hard) && i < n; i++) {
 		sp_sent(q, b, i);
 	}
+	if (b->copied != 0) {
+		SP_COUNT(q->n.tx_copied, b->copied);
+	}
 	bad = n == good && good < built;
 	for (i = built; i-- != n;) { /* backwards, as holds are a stack here */
 		sp_undo(q, b, i);
@@ -125,6 +128,7 @@ static uint32_t sp_all(struct sp_queue *q, const uint64_t *ps, uint32_t n)
 	uint32_t i, built = 0, refused = 0;
 	b.ps = ps;
 	b.bytes = 0;
+	b.copied = 0;
 	b.orders = b.hard = 0;
 	for (i = 0; i < n && i < SP_AHEAD; i++) {
 		rte_prefetch0(sp_mbuf_of(ps[i]));

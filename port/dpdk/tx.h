@@ -21,6 +21,7 @@ struct sp_burst {
 	uint64_t bytes;
 	int orders;             /* there is something for the device to do */
 	int hard;               /* not all are direct */
+	uint32_t copied;        /* sent as copies */
 	uint8_t way[SP_TX_MAX]; /* of ps[i], which has become q->tx_mb[i] */
 };
 
@@ -30,7 +31,7 @@ struct rte_mbuf *sp_hard(struct sp_queue *q, struct sp_burst *b, uint32_t i);
 /* sp_undo takes packet i back that the device has not taken, sp_sent books one
  * that is not direct and that it has taken. */
 void sp_undo(struct sp_queue *q, struct sp_burst *b, uint32_t i);
-void sp_sent(struct sp_queue *q, const struct sp_burst *b, uint32_t i);
+void sp_sent(struct sp_queue *q, struct sp_burst *b, uint32_t i);
 
 /* The orders of pbuf.Meta as flags of an mbuf, without the IP version. */
 extern uint64_t sp_tx_flags[64];
