@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -49,27 +48,20 @@ func loads(t *testing.T, device string, more ...string) {
 	}
 }
 
-// TestDPDKTwoHosts: two processes, each with a stack over its own end of a pair of
-// virtual cards in two namespaces, or of memory that they share (memif).
+// TestDPDKTwoHosts: two processes in two namespaces, each with a stack over its own
+// end of a pair of virtual cards.
 func TestDPDKTwoHosts(t *testing.T) {
 	testenv.Root(t)
 	program := build(t, "-tags", "dpdk")
-	t.Run("veth", func(t *testing.T) {
-		near, far := testenv.Netns(t), testenv.Netns(t)
-		for _, args := range [][]string{
-			{"link", "add", "near", "netns", near, "type", "veth", "peer", "name", "far", "netns", far},
-			{"-n", near, "link", "set", "near", "up"}, {"-n", far, "link", "set", "far", "up"},
-		} {
-			out, err := exec.Command(testenv.Tool(t, "ip"), args...).CombinedOutput()
-			require.NoError(t, err, "%v: %s", args, out)
-		}
-		const device = "--port=dpdk:net_af_packet%d,framecnt=4096,blocksz=4096,iface="
-		otherHost(t, program, fmt.Sprintf(device+"far", 0), "--netns="+far)
-		loads(t, device+"near", "--netns="+near)
-	})
-	t.Run("memif", func(t *testing.T) {
-		device := "--port=dpdk:net_memif%d,id=0,socket-abstract=no,rsize=10,bsize=2048,socket=" + filepath.Join(t.TempDir(), "s") + ",role="
-		otherHost(t, program, fmt.Sprintf(device+"server", 0))
-		loads(t, device+"client")
-	})
+	near, far := testenv.Netns(t), testenv.Netns(t)
+	for _, args := range [][]string{
+		{"link", "add", "near", "netns", near, "type", "veth", "peer", "name", "far", "netns", far},
+		{"-n", near, "link", "set", "near", "up"}, {"-n", far, "link", "set", "far", "up"},
+	} {
+		out, err := exec.Command(testenv.Tool(t, "ip"), args...).CombinedOutput()
+		require.NoError(t, err, "%v: %s", args, out)
+	}
+	const device = "--port=dpdk:net_af_packet%d,framecnt=4096,blocksz=4096,iface="
+	otherHost(t, program, fmt.Sprintf(device+"far", 0), "--netns="+far)
+	loads(t, device+"near", "--netns="+near)
 }
