@@ -9,6 +9,7 @@
 //	-layout L       pairs: each core runs a client and a server shard in turn,
 //	                split: the first half of the cores are clients, the other
 //	                half servers (default: pairs)
+//	-meter          connections count all that TCP_INFO has (stack.TCPConfig.Meter)
 //	-conns LIST     run only these numbers of connections
 //	-port P         mem: both ends here, joined by memory (default);
 //	                tap:NAME: clients on a TAP device, servers elsewhere

@@ -18,6 +18,7 @@ import (
 var (
 	coreMask    affinity.MaskFlag
 	layout      = flag.String("layout", "pairs", "pairs or split")
+	meter       = flag.Bool("meter", false, "count all that TCP_INFO has")
 	connsList   = flag.String("conns", "", "numbers of connections to run, comma-separated (default: each benchmark's own)")
 	portName    = flag.String("port", "mem", "mem, tap:NAME, dpdk:DEVICE or dpdk:pair")
 	ealArgs     = flag.String("eal", "", "more arguments for DPDK's environment, separated by blanks")
@@ -117,6 +118,7 @@ func options(b *testing.B, conns int) Options {
 		b.Fatalf("-layout %q is neither pairs nor split", *layout)
 	}
 	Tune(&o)
+	o.Stack.TCP.Meter = *meter
 	return o
 }
 

@@ -84,11 +84,11 @@ type TCPInfo struct {
 // CAState is where loss recovery is, in Linux's terms (tcpi_ca_state).
 type CAState uint8
 
-// The states; their values are Linux's. There is no CWR (2): the window of a
-// connection without loss is reduced at once.
+// The states; their values are Linux's.
 const (
 	CAOpen     CAState = 0
 	CADisorder CAState = 1 // something came out of order, or twice
+	CACWR      CAState = 2 // the window was reduced for ECN, less than a round trip ago
 	CARecovery CAState = 3
 	CALoss     CAState = 4 // after a timeout
 )
@@ -100,6 +100,8 @@ func (t *TCP) caState() CAState {
 		return CALoss
 	case t.flags&tfRecovery != 0:
 		return CARecovery
+	case t.flags&tfECN != 0 && t.cold.ecn&ecnReduced != 0 && t.sndUna.Less(t.cold.ecnSeq):
+		return CACWR
 	case t.dupAcks != 0 || t.flags&tfLoss != 0 && t.cold.loss.sacked != 0:
 		return CADisorder
 	}

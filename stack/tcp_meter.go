@@ -117,7 +117,8 @@ type tcpMeter struct {
 
 // SetMeter has everything counted that Info tells of a connection: which fields
 // need it is said there. Of a listener it is for its connections. What was before
-// counts for nothing, so that it is best done before Connect or Listen.
+// counts for nothing, so that it is best done before Connect or Listen. What it
+// costs is in docs/congestion.md, "TCP_INFO".
 func (t *TCP) SetMeter(on bool) {
 	switch {
 	case t.s == nil || on == (t.flags&tfMeter != 0):
