@@ -4,9 +4,9 @@ import "unsafe"
 
 // PCBs are allocated in chunks, once there are many in slabs of chunks.
 const (
-	pcbChunk  = 256
-	slabFrom  = 64 // chunks that are allocated one by one
-	slabSize  = 32 // chunks of a slab: 3 MiB
+	pcbChunk = 256
+	slabFrom = 64 // chunks that are allocated one by one
+	slabSize = 32 // chunks of a slab: 3 MiB
 
 	chunkBytes = pcbChunk * unsafe.Sizeof(TCP{})
 	slabBytes  = slabSize * chunkBytes
