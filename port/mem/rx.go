@@ -79,7 +79,6 @@ func (q *queue) accept(l *rxLink, cs []completion, dst []*pbuf.Pbuf) int {
 			n++
 			continue
 		}
-		l.posted--
 		p.SetLen(int(c.info & infoLen))
 		if more := c.info&infoMore != 0; more || len(l.parts) > 0 {
 			if len(l.parts) == 0 {
@@ -100,6 +99,7 @@ func (q *queue) accept(l *rxLink, cs []completion, dst []*pbuf.Pbuf) int {
 		dst[n] = p
 		n++
 	}
+	l.posted -= len(cs) - aliases
 	if aliases != 0 {
 		q.borrow(l, aliases)
 	}

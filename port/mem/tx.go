@@ -41,13 +41,15 @@ func (e *End) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 // simple is left to send.
 func (q *queue) sendBurst(now int64, ps []*pbuf.Pbuf) (n, from int) {
 	l := q.to[0]
+	if len(q.homes) == 0 {
+		return q.copyBurst(l, now, ps), 0
+	}
 	span, bytes, frames := min(q.span, uint(l.room-minFrame)), 0, 0
-	hands := q.plain && l.home != nil
 	for n < len(ps) {
 		p, hint := ps[n], len(ps)-n
 		size := p.Len()
 		did := undone
-		if hands && size >= copyBreak {
+		if q.plain && size >= copyBreak {
 			k, m, next := q.hand(l, ps[n:], now)
 			if k != 0 {
 				frames += k
@@ -81,6 +83,27 @@ func (q *queue) sendBurst(now int64, ps []*pbuf.Pbuf) (n, from int) {
 	q.n.TxPackets += uint64(frames)
 	q.n.TxBytes += uint64(bytes)
 	return n, from
+}
+
+// copyBurst is sendBurst where nothing is handed over.
+func (q *queue) copyBurst(l *txLink, now int64, ps []*pbuf.Pbuf) (n int) {
+	span, bytes, frames := min(q.span, uint(l.room-minFrame)), 0, 0
+	for ; n < len(ps); n++ {
+		p, hint := ps[n], len(ps)-n
+		size := p.Len()
+		if q.plain && size == p.TotLen() && uint(size-minFrame) <= span && p.Flags&q.finish == 0 && l.ready(hint) {
+			l.dma(p, completion{time: now})
+			bytes += size
+			frames++
+			continue
+		}
+		if q.send(p, now, hint) == refused {
+			break
+		}
+	}
+	q.n.TxPackets += uint64(frames)
+	q.n.TxBytes += uint64(bytes)
+	return n
 }
 
 // send passes a frame to the link it belongs to; hint is how many frames are
