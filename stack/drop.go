@@ -24,6 +24,7 @@ const (
 	DropIPChecksum      // header checksum
 	DropIPBadSource     // broadcast or multicast source (RFC 1122 3.2.1.3)
 	DropIPNotForUs      // destination is not ours and forwarding is off
+	DropIPGroup         // for a group that we are not in, as messages to routers are
 	DropIPTTL           // TTL ran out while forwarding
 	DropIPUnknownProto  // no handler for the protocol
 	DropIPNoRoute       // outgoing: no route or source address
@@ -74,7 +75,7 @@ var dropNames = [NumDropReasons]string{
 	"none",
 	"eth_short", "eth_unknown_proto", "eth_not_for_us", "vlan", "netif_down", "tx_queue_full",
 	"arp_malformed", "arp_queue_full", "arp_unresolved", "neighbor_table_full",
-	"ip_malformed", "ip_checksum", "ip_bad_source", "ip_not_for_us", "ip_ttl", "ip_unknown_proto",
+	"ip_malformed", "ip_checksum", "ip_bad_source", "ip_not_for_us", "ip_group", "ip_ttl", "ip_unknown_proto",
 	"ip_no_route", "ip_frag_malformed", "ip_frag_timeout", "ip_frag_mem", "ip_needs_frag",
 	"ip_source_route", "ip_forward_loop", "ip_link_group", "ip_frag_duplicate", "ip_too_long", "ip_extension",
 	"icmp_malformed", "icmp_checksum", "icmp_ignored", "nd6_malformed",

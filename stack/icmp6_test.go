@@ -123,6 +123,7 @@ func TestPing6(t *testing.T) {
 		ipv6{src: user6, dst: beyond6}.icmpBody(header.ICMPv6Echo, 0, uint32(g.id)<<16, pattern(8)))))
 	require.Equal(t, []PingReply{{Err: ErrUnreachable, From: peer6}}, got)
 	w.run(time.Second)
+	w.b.dropped(DropIPNotForUs, 1) // it forwards nothing
 	g.Close()
 }
 

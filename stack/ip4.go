@@ -82,7 +82,11 @@ func (s *Stack) ip4NotForUs(nif *Netif, p *pbuf.Pbuf, dst header.Addr) {
 	}
 	// RFC 1122 3.2.1.3: silently discarded.
 	s.stats.IP.InAddrErrors++
-	s.drop(p, DropIPNotForUs)
+	if dst.IsMulticast() {
+		s.drop(p, DropIPGroup)
+	} else {
+		s.drop(p, DropIPNotForUs)
+	}
 }
 
 // ip4Gate checks the header of a packet, which may be a chain; h is nil if it

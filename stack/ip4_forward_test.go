@@ -196,7 +196,7 @@ func TestForward_RFC1812_5_3_WhatIsNotForwarded(t *testing.T) {
 	no("RFC 1812 5.3.4: link broadcast", etherTo(header.Broadcast, header.EtherTypeIPv4, udp("198.18.0.2", "192.0.2.1")[header.EthernetLen:]))
 	r.dropped(DropIPForwardLoop, n)
 	no("multicast", udp("198.18.0.2", "224.1.1.1"))
-	r.dropped(DropIPNotForUs, 1)
+	r.dropped(DropIPGroup, 1)
 	no("source route", ipv4{dst: beyondIP, opts: []byte{131, 7, 4, 198, 18, 0, 9, 0}}.udp(1, 2, nil))
 	r.dropped(DropIPSourceRoute, 1)
 }

@@ -145,7 +145,8 @@ func TestIP4_RFC1122_3_2_1_3_OtherDestinationsAreDiscardedSilently(t *testing.T)
 	for _, a := range []string{"198.18.0.7", "203.0.113.1", "127.0.0.1", "224.0.0.1"} {
 		h.in(ipv4{dst: netip.MustParseAddr(a), proto: header.ProtoUDP}.frame(nil))
 	}
-	h.dropped(DropIPNotForUs, 4)
+	h.dropped(DropIPNotForUs, 3)
+	h.dropped(DropIPGroup, 1)
 	h.none()
 }
 

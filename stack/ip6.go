@@ -47,7 +47,7 @@ func (s *Stack) ip6Input(nif *Netif, p *pbuf.Pbuf) {
 	}
 	if dst.IsMulticast() {
 		if dst.Scope() <= 1 || !nif.inGroup(dst) { // RFC 4291 2.7
-			s.ip6AddrBad(p, DropIPNotForUs)
+			s.ip6AddrBad(p, DropIPGroup)
 			return
 		}
 		p.Flags |= flagGroup

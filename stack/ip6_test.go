@@ -69,7 +69,8 @@ func TestIP6_RFC4291_BadAddresses(t *testing.T) {
 	for _, dst := range []string{"2001:db8::77", "ff01::1", "ff02::77", "ff05::1", "fe80::1"} {
 		h.in(ipv6{dst: netip.MustParseAddr(dst), proto: testProto}.frame(nil))
 	}
-	h.dropped(DropIPNotForUs, 5)
+	h.dropped(DropIPNotForUs, 2)
+	h.dropped(DropIPGroup, 3)
 	h.in(etherTo(header.Broadcast, header.EtherTypeIPv6, ipv6{proto: testProto}.packet(nil)))
 	h.dropped(DropIPLinkGroup, 1)
 	require.Empty(t, k.got)
@@ -91,7 +92,7 @@ func TestIP6_RFC4291_2_8_GroupsOfANode(t *testing.T) {
 	require.NoError(t, h.nif.LeaveGroup(group))
 	require.ErrorIs(t, h.nif.LeaveGroup(group), ErrVal)
 	h.in(ipv6{dst: group, proto: testProto}.frame(nil))
-	h.dropped(DropIPNotForUs, 1)
+	h.dropped(DropIPGroup, 1)
 	for _, bad := range []string{"2001:db8::1", "224.0.0.1", "ff01::1", "ff00::1"} {
 		require.ErrorIs(t, h.nif.JoinGroup(netip.MustParseAddr(bad)), ErrVal, bad)
 	}
