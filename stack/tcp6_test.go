@@ -18,7 +18,7 @@ func newPair6(t testing.TB, cfg pairConfig) *pair {
 	w := newPair(t, cfg)
 	require.NoError(t, w.a.nif.AddAddr(netip.PrefixFrom(user6, 64)))
 	require.NoError(t, w.b.nif.AddAddr(netip.PrefixFrom(peer6, 64)))
-	w.run(3 * time.Second)      // the reports of their groups
+	w.run(3 * time.Second)   // the reports of their groups
 	w.a.mayDrop(DropIPGroup) // those go to routers
 	w.b.mayDrop(DropIPGroup)
 	return w
