@@ -112,9 +112,15 @@ func (s *Shard) run() {
 func (s *Shard) runShared() {
 	now := Now()
 	s.busyAt = now
+	yield := goyield
+	if runtime.GOMAXPROCS(0) == 1 {
+		// There is no other processor to be moved to, nor one that would take from the
+		// queue of all, which the runtime looks at every 61st time only.
+		yield = runtime.Gosched
+	}
 	for !s.g.stopping.IsSet() {
 		if now = s.park(now); now == 0 {
-			goyield()
+			yield()
 			now = Now()
 		}
 	}

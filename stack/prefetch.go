@@ -21,20 +21,17 @@ func (t *TCP) PrefetchArg() { prefetchArg(t.arg) }
 // the packet.
 func (s *Stack) prefetchFlows(ps []*pbuf.Pbuf) {
 	f := &s.tcp.flows
-	var hashes [inputBurst]uint32
-	n := 0
+	var hashed [inputBurst]uint32
+	hashes := hashed[:0]
 	for _, p := range ps {
-		hash, ok := s.flowHash(p)
-		if !ok {
-			continue
+		if hash, ok := s.flowHash(p); ok {
+			prefetchSlot(&f.cur.slots[f.cur.home(hash)&uint32(len(f.cur.slots)-1)])
+			hashes = append(hashes, hash)
 		}
-		prefetchSlot(&f.cur.slots[f.cur.home(hash)&uint32(len(f.cur.slots)-1)])
-		hashes[n%inputBurst] = hash
-		n++
 	}
-	var found [inputBurst]*TCP
-	hit := 0
-	for _, hash := range hashes[:min(n, inputBurst)] {
+	var hit [inputBurst]*TCP
+	found := hit[:0]
+	for _, hash := range hashes {
 		mask := uint32(len(f.cur.slots) - 1)
 		for i, k := f.cur.home(hash)&mask, 0; k < 8; i, k = (i+1)&mask, k+1 {
 			slot := f.cur.slots[i]
@@ -44,15 +41,14 @@ func (s *Stack) prefetchFlows(ps []*pbuf.Pbuf) {
 			if slot.hash == hash {
 				t := s.pcb(slot.id - 1)
 				prefetchPCB(t)
-				found[hit%inputBurst] = t
-				hit++
+				found = append(found, t)
 				break
 			}
 		}
 	}
 	// What the connections point at: the segment that will be acknowledged and
 	// the user's state.
-	for _, t := range found[:hit] {
+	for _, t := range found {
 		if g := t.sndq.Head(); g != nil {
 			prefetchSegment(g)
 		}

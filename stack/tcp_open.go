@@ -260,9 +260,9 @@ func ipLen(dst header.Addr) int {
 
 // choosePort picks the local port of a connection: RFC 6056 algorithm 3, a
 // keyed hash of the other three tuple members plus a counter, or the hook's
-// choice, with hashFlow of it. 0: all taken. Ports that are used in turn are free again in turn, so
-// that the first attempt mostly succeeds; and once all were found taken, nobody
-// looks again until a PCB has been freed.
+// choice, with hashFlow of it. 0: all taken. Ports that are used in turn are free
+// again in turn, so that the first attempt mostly succeeds; and once all were found
+// taken, nobody looks again until a PCB has been freed.
 func (s *Stack) choosePort(local, remote header.Addr, rport uint16) (port uint16, hash uint32) {
 	cfg := &s.cfg.TCP
 	full := &s.tcp.full
