@@ -4,8 +4,9 @@ package stack
 // probing, eight slots a cache line. It grows by moving a few slots at each
 // insertion, so that no packet ever waits for a rehash.
 //
-// The hash is the NIC's. Its low bits choose the RETA entry, so within a shard
-// they hardly vary; the slot comes from all bits by multiplication.
+// The hash is the NIC's, or the stack's own (flowhash.go). The low bits of a NIC's
+// choose the RETA entry, so within a shard they hardly vary; the slot comes from all
+// bits by multiplication.
 type flowTable struct {
 	cur, old flowSlots
 	moved    uint32 // slots of old that have been moved
