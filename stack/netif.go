@@ -264,7 +264,7 @@ func (nif *Netif) enqueue(p *pbuf.Pbuf) {
 		nif.s.drop(p, DropNetifDown)
 		return
 	}
-	if len(nif.txq) == nif.txMax {
+	if nif.full() {
 		nif.s.drop(p, DropTxQueueFull)
 		return
 	}
@@ -322,6 +322,9 @@ func (nif *Netif) busy() bool { return len(nif.txq) >= nif.txMax/2 }
 // Busy reports whether the port is so far behind that an application had better
 // not send datagrams for now; TCP holds back by itself.
 func (nif *Netif) Busy() bool { return nif.busy() }
+
+// full reports whether the queue takes nothing more.
+func (nif *Netif) full() bool { return len(nif.txq) == nif.txMax }
 
 // holds reports whether a connection that wants to send has to wait: for the
 // port, or behind those that wait already.

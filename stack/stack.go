@@ -114,14 +114,20 @@ func (s *Stack) Input(nif *Netif, now int64, ps []*pbuf.Pbuf) {
 	s.leave()
 }
 
-// Poll runs the timers that are due and delivers packets to ourselves.
+// timersEach is how many timers of connections one Poll lets fire. With very many
+// connections thousands can be due at once: what they send has to leave, and what
+// has arrived to be taken, before the queues to and from the port are full.
+const timersEach = 64
+
+// Poll runs the timers that are due and delivers packets to ourselves. Of many that
+// are due at once it runs some; NextTimeout is not in the future, then.
 func (s *Stack) Poll(now int64) {
 	s.SetNow(now)
 	s.depth++
 	if s.loop.Len() != 0 {
 		s.loopInput()
 	}
-	s.tcp.wheel.advance(now, s)
+	s.tcp.wheel.advance(now, timersEach, s)
 	for i := range s.cyclic {
 		s.cyclic[i].run(s, now)
 	}

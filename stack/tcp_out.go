@@ -28,9 +28,14 @@ func (t *TCP) Output() error {
 // flushAck sends the ACK that is due. Its sequence number is the highest sent,
 // not sndNxt, which a timeout moves back: the peer would take that for an old
 // duplicate and not look at the ACK, and two ends that time out at once would
-// never hear each other again.
+// never hear each other again. If there is no room for it, it waits for the port
+// instead of being dropped, and the latest news go out then.
 func (t *TCP) flushAck() {
 	if t.flags&tfAckNow != 0 && t.state != StateSynSent && t.state != StateClosed {
+		if t.nif.full() {
+			t.nif.await(t)
+			return
+		}
 		t.sendEmpty(t.sndMax, header.TCPAck)
 	}
 }

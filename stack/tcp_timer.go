@@ -70,16 +70,16 @@ func (s *Stack) timerFired(id uint32) {
 	}
 }
 
-// delackTimeout sends an ACK that waited for nothing, unless the port is behind:
-// then a little later, as an ACK that is dropped costs the peer a timeout.
+// delackTimeout sends an ACK that waited for nothing, or, if the port is behind, when
+// it has caught up: an ACK that is dropped costs the peer a timeout.
 func (t *TCP) delackTimeout() {
-	if t.nif.busy() {
-		t.delack = t.s.now + 1_000_000
-		return
-	}
 	t.delack = 0
 	t.s.stats.TCP.DelayedAcks++
 	t.flags |= tfAckNow
+	if t.nif.busy() {
+		t.nif.await(t)
+		return
+	}
 	t.flushAck()
 }
 

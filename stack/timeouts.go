@@ -36,16 +36,20 @@ func (c *cyclicTimer) run(s *Stack, now int64) {
 	}
 }
 
-// The wheel: 6 levels of 64 slots, a tick of 2^18 ns (0.26 ms), so it reaches
-// 208 days. Timers are numbered; a number's node lies in a dense array apart
-// from the connection, so that cascading touches no connection. A bit a slot
-// says which are occupied: finding the next timeout and skipping empty time
+// The wheel: a tick of 2^18 ns (0.26 ms), a first level of 1,024 slots, so that
+// what is due within 268 ms is put where it fires, and 5 levels of 64 above it, so
+// that it reaches 9 years. Timers are numbered; a number's node lies in a dense
+// array apart from the connection, so that cascading touches no connection. A bit a
+// slot says which are occupied: finding the next timeout and skipping empty time
 // cost a few instructions.
 const (
 	tickShift   = 18
+	firstBits   = 10
 	wheelBits   = 6
+	firstSlots  = 1 << firstBits
 	wheelSlots  = 1 << wheelBits
 	wheelLevels = 6
+	allSlots    = firstSlots + (wheelLevels-1)*wheelSlots
 	nodeChunk   = 1 << 12
 
 	noTimer = ^uint32(0)
@@ -54,14 +58,16 @@ const (
 type timerNode struct {
 	due        uint64 // tick; 0: not scheduled
 	next, prev uint32
-	slot       uint16 // level*wheelSlots + slot
+	slot       uint16 // of all levels
 }
 
 type wheel struct {
-	tick  uint64 // every timer due at or before this tick has fired
+	// tick is the present one: every timer due before it has fired, and those due at
+	// it but for the ones that lie in its slot, for which there was no time.
+	tick  uint64
 	count int
-	occ   [wheelLevels]uint64
-	head  [wheelLevels * wheelSlots]uint32
+	occ   [allSlots / 64]uint64 // a bit a slot; a level above the first is a word
+	head  [allSlots]uint32
 	nodes []*[nodeChunk]timerNode
 }
 
@@ -99,18 +105,28 @@ func (w *wheel) schedule(id uint32, at int64) {
 	w.link(id, n)
 }
 
+// levelShift is how many bits of a tick lie below those that number the slots of a
+// level.
+func levelShift(level int) int { return max(0, firstBits+(level-1)*wheelBits) }
+
+// upperSlot is the slot of a level above the first in which tick t lies.
+func upperSlot(level int, t uint64) int {
+	return firstSlots + (level-1)*wheelSlots + int(t>>levelShift(level)%wheelSlots)
+}
+
 func (w *wheel) link(id uint32, n *timerNode) {
 	// The level is that of the highest bit in which due and the wheel's tick
 	// differ: all timers of a slot on it cascade when the tick gets there.
-	level := min((63-bits.LeadingZeros64(n.due^w.tick|1))/wheelBits, wheelLevels-1)
-	slot := n.due >> (level * wheelBits) % wheelSlots
-	i := uint16(level*wheelSlots) + uint16(slot)
-	n.slot, n.prev, n.next = i, noTimer, w.head[i]
+	i := int(n.due % firstSlots)
+	if d := n.due ^ w.tick; d >= firstSlots {
+		i = upperSlot(min((bits.Len64(d)-1-firstBits)/wheelBits+1, wheelLevels-1), n.due)
+	}
+	n.slot, n.prev, n.next = uint16(i), noTimer, w.head[i]
 	if n.next != noTimer {
 		w.node(n.next).prev = id
 	}
 	w.head[i] = id
-	w.occ[level] |= 1 << slot
+	w.occ[i/64] |= 1 << (i % 64)
 	w.count++
 }
 
@@ -120,7 +136,7 @@ func (w *wheel) unlink(id uint32, n *timerNode) {
 	} else {
 		w.head[n.slot] = n.next
 		if n.next == noTimer {
-			w.occ[n.slot/wheelSlots] &^= 1 << (n.slot % wheelSlots)
+			w.occ[n.slot/64] &^= 1 << (n.slot % 64)
 		}
 	}
 	if n.next != noTimer {
@@ -129,17 +145,19 @@ func (w *wheel) unlink(id uint32, n *timerNode) {
 	w.count--
 }
 
-// advance fires every timer due up to now.
-func (w *wheel) advance(now int64, o timerOwner) {
+// advance fires the timers due up to now, but not many more than most: the rest
+// waits for the next call, and next says so.
+func (w *wheel) advance(now int64, most int, o timerOwner) {
 	target := uint64(max(now, 0)) >> tickShift
-	for w.tick < target {
-		next, ok := w.nextTick()
-		if !ok || next > target {
-			w.moveTo(target)
+	for {
+		if most = w.fire(most, o); most <= 0 || w.tick >= target {
 			return
 		}
+		next, ok := w.nextTick()
+		if !ok || next > target {
+			next = target
+		}
 		w.moveTo(next)
-		w.fire(o)
 	}
 }
 
@@ -149,21 +167,20 @@ func (w *wheel) moveTo(t uint64) {
 	old := w.tick
 	w.tick = t
 	for level := wheelLevels - 1; level > 0; level-- {
-		if shift := level * wheelBits; old>>shift != t>>shift {
-			w.cascade(level, t>>shift%wheelSlots)
+		if shift := levelShift(level); old>>shift != t>>shift {
+			w.cascade(upperSlot(level, t))
 		}
 	}
 }
 
-// cascade links the timers of a slot anew, on lower levels.
-func (w *wheel) cascade(level int, slot uint64) {
-	if w.occ[level]&(1<<slot) == 0 {
+// cascade links the timers of slot i anew, on lower levels.
+func (w *wheel) cascade(i int) {
+	if w.occ[i/64]&(1<<(i%64)) == 0 {
 		return
 	}
-	i := level*wheelSlots + int(slot)
 	id := w.head[i]
 	w.head[i] = noTimer
-	w.occ[level] &^= 1 << slot
+	w.occ[i/64] &^= 1 << (i % 64)
 	for id != noTimer {
 		n := w.node(id)
 		next := n.next
@@ -177,12 +194,12 @@ func (w *wheel) cascade(level int, slot uint64) {
 // fires.
 const fireAhead = 16
 
-// fire calls the owner for each timer of the present tick. It is told of some
-// ahead, as their connections have not been touched for long: the cache misses
-// overlap.
-func (w *wheel) fire(o timerOwner) {
-	slot := uint16(w.tick % wheelSlots)
-	for w.occ[0]&(1<<slot) != 0 {
+// fire calls the owner for the timers of the present tick, until there were most,
+// and returns how many more there may be. The owner is told of some ahead, as their
+// connections have not been touched for long: the cache misses overlap.
+func (w *wheel) fire(most int, o timerOwner) int {
+	slot := w.tick % firstSlots
+	for most > 0 && w.occ[slot/64]&(1<<(slot%64)) != 0 {
 		var ids [fireAhead]uint32
 		n := 0
 		for id := w.head[slot]; id != noTimer && n < fireAhead; id = w.node(id).next {
@@ -197,24 +214,36 @@ func (w *wheel) fire(o timerOwner) {
 				o.timerFired(id)
 			}
 		}
+		most -= n
 	}
+	return most
 }
 
-// nextTick is the first tick after the present one at which a timer fires or
-// a slot cascades.
+// nextTick is the first tick from the present one on at which a timer fires or a
+// slot cascades.
 func (w *wheel) nextTick() (uint64, bool) {
-	for level := range wheelLevels {
-		shift := level * wheelBits
+	slot := w.tick % firstSlots
+	later := w.occ[slot/64] &^ (1<<(slot%64) - 1)
+	for word := slot / 64; ; later = w.occ[word] {
+		if later != 0 {
+			return w.tick&^(firstSlots-1) | word*64 + uint64(bits.TrailingZeros64(later)), true
+		}
+		if word++; word == firstSlots/64 {
+			break
+		}
+	}
+	for level := 1; level < wheelLevels; level++ {
+		shift := levelShift(level)
 		cur := w.tick >> shift
+		occ := w.occ[firstSlots/64+level-1]
 		// Slots after the current one within this revolution; the top level
 		// wraps around.
-		later := w.occ[level] &^ (1<<(cur%wheelSlots+1) - 1)
-		if later != 0 {
+		if later := occ &^ (1<<(cur%wheelSlots+1) - 1); later != 0 {
 			slot := uint64(bits.TrailingZeros64(later))
 			return (cur&^(wheelSlots-1) | slot) << shift, true
 		}
-		if level == wheelLevels-1 && w.occ[level] != 0 {
-			slot := uint64(bits.TrailingZeros64(w.occ[level]))
+		if level == wheelLevels-1 && occ != 0 {
+			slot := uint64(bits.TrailingZeros64(occ))
 			return (cur&^(wheelSlots-1) + wheelSlots | slot) << shift, true
 		}
 	}

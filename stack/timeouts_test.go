@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -59,7 +60,7 @@ func (m *wheelModel) timerFired(id uint32) {
 func (m *wheelModel) advance(now int64) {
 	m.t.Helper()
 	m.now = now
-	m.w.advance(now, m)
+	m.w.advance(now, math.MaxInt, m)
 	require.Equal(m.t, now/tick, int64(m.w.tick))
 	require.Equal(m.t, len(m.due), m.w.count)
 	first := int64(Forever)
@@ -217,9 +218,39 @@ func TestWheel_AllocatesNothing(t *testing.T) {
 		}
 		m.w.schedule(80, now+3e9)
 		now += 1e10
-		m.w.advance(now, o)
+		m.w.advance(now, math.MaxInt, o)
 	}))
 	require.Zero(t, m.w.count)
+}
+
+// TestWheel_SomeAtATime: what there is no time for fires at the next call, each timer
+// once and in the order of the ticks, and next is not in the future until then.
+func TestWheel_SomeAtATime(t *testing.T) {
+	const n, most = 1000, 64
+	m := newWheelModel(t, n)
+	for id := range uint32(n) {
+		m.schedule(id, int64(5+id/700)*tick)
+	}
+	again := uint32(3)
+	m.onFire = func(id uint32) {
+		if id == again {
+			again = noTimer
+			m.schedule(id, 0) // the next tick, before those of tick 6 that wait longer
+		}
+	}
+	calls := 0
+	for now := 7 * tick; m.w.next() <= now; calls++ {
+		before := m.fired
+		m.w.advance(now, most, m)
+		require.LessOrEqual(t, m.fired-before, most+fireAhead)
+		if m.w.count > 0 {
+			require.GreaterOrEqual(t, m.fired-before, most)
+		}
+	}
+	require.Equal(t, n+1, m.fired)
+	require.InDelta(t, n/most, calls, 3)
+	require.Empty(t, m.due)
+	require.EqualValues(t, 7, m.w.tick)
 }
 
 type nobody struct{}
