@@ -14,9 +14,12 @@ package pbuf
 // stateAlias is the state of an alias; no class has elements like it.
 const stateAlias = stateClass | stateLent | stateExtern
 
-// Alias reports whether the bytes of this buffer are those of another thread's: to
-// be read only.
-func (p *Pbuf) Alias() bool { return p.state&^(stateShared|stateQueued) == stateAlias }
+// Alias reports whether the bytes of this buffer are those of another thread's, or of
+// a device's element that others look at too: to be read only.
+func (p *Pbuf) Alias() bool { return p.state >= stateLent|stateExtern }
+
+// inFront reports whether an alias lies in front of the buffer that it is of.
+func (p *Pbuf) inFront() bool { return p.state&^(stateShared|stateQueued) == stateAlias }
 
 // CanAlias reports whether buffers of this pool have the room for an alias: those
 // of a Backing don't, as it is a device's there.
@@ -102,7 +105,7 @@ func (pl *Pool) Borrowed(n int) { pl.lentOut += n }
 
 // freeAliases is freeLinked for aliases at home; p is one.
 func (pl *Pool) freeAliases(p *Pbuf) (n int, next *Pbuf) {
-	for p != nil && p.ref == 1 && p.state == stateAlias && p.home == pl.id && p.at == pl.id {
+	for state := p.state; p != nil && p.ref == 1 && p.state == state && p.home == pl.id && p.at == pl.id; {
 		p.ref = 0
 		pl.lent[pl.lentN] = addr(p)
 		n++

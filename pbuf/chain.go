@@ -36,7 +36,7 @@ func (p *Pbuf) freeChain() int {
 				continue
 			}
 		}
-		if p.state == stateAlias && p.ref == 1 && p.home == p.at && !debug {
+		if p.state&^stateClass == stateAlias&^stateClass && p.ref == 1 && p.home == p.at && !debug {
 			k, next := pools[p.at].freeAliases(p)
 			n += k
 			p = next

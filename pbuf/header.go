@@ -61,7 +61,7 @@ func (p *Pbuf) refStart() uintptr {
 		return regions[p.aux].base
 	}
 	switch {
-	case p.Alias():
+	case p.inFront():
 		return addr(p) + MbufSize + PbufSize
 	case p.state&stateExtern != 0:
 		return p.externStart()

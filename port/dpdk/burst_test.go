@@ -21,10 +21,10 @@ func transfer(t testing.TB, a, b *dpdk.Port, ps ...*pbuf.Pbuf) []*pbuf.Pbuf {
 	return dst[:b.RxBurst(0, 0, dst)]
 }
 
-// A segment that TCP keeps is copied: its header is the sender's still.
+// A short segment that TCP keeps is copied: its header is the sender's still.
 func TestPairCopiesWhatOthersHold(t *testing.T) {
 	a, b, pa, pb := newPair(t, dpdk.PairConfig{})
-	p := frame(t, pa[0], 300, 1)
+	p := frame(t, pa[0], 255, 1)
 	p.Ref()
 	got := transfer(t, a, b, p)
 	require.Equal(t, 1, p.RefCount(), "the port has let go")

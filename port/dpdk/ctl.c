@@ -15,6 +15,7 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
@@ -147,7 +148,7 @@ struct rte_mempool *sp_mempool(const char *name, uint32_t n, uint32_t room, int 
 	struct rte_mempool *mp;
 	int err;
 	memset(&priv, 0, sizeof(priv));
-	priv.mbuf_priv_size = room == 0 ? 0 : SP_PRIV;
+	priv.mbuf_priv_size = SP_PRIV;
 	priv.mbuf_data_room_size = room == 0 ? 0 : (uint16_t)(room + SP_HEADROOM);
 	mp = rte_mempool_create_empty(name, n, (unsigned)(SP_MBUF + priv.mbuf_priv_size + priv.mbuf_data_room_size),
 		cache, sizeof(priv), node, flags);
@@ -247,6 +248,13 @@ int sp_ring_port(const char *name, struct rte_ring **rx, struct rte_ring **tx, u
 {
 	int port = rte_eth_from_rings(name, rx, n, tx, n, 0);
 	return port < 0 ? -rte_errno : port;
+}
+
+uint64_t sp_kept(void)
+{
+	static const struct rte_mbuf_dynflag flag = {.name = "shardstack_kept"};
+	int bit = rte_mbuf_dynflag_register(&flag);
+	return bit < 0 ? 0 : UINT64_C(1) << bit;
 }
 
 void sp_ring_drain(struct rte_ring *r)

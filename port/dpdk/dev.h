@@ -100,7 +100,9 @@ void sp_unregister_memory(uint16_t port, void *addr, uint64_t len);
 void *sp_zalloc(uint64_t size);
 void sp_free(void *p);
 
-/* A pair of devices that pass each other mbufs. */
+/* A pair of devices that pass each other mbufs. sp_kept gives the flag of those that
+ * their sender keeps; 0: there is none left. */
+uint64_t sp_kept(void);
 struct rte_ring *sp_ring_new(const char *name, uint32_t slots);
 int sp_ring_port(const char *name, struct rte_ring **rx, struct rte_ring **tx, uint16_t n);
 void sp_ring_drain(struct rte_ring *r);

@@ -38,8 +38,12 @@
 // meanwhile (Pbuf.RefCount), as port.Port says, and looks at its next bursts
 // whether the device is done. Cards free what they have sent only when they need
 // the room; the port asks them to every millisecond. A device that can't be asked
-// gets copies, and so does the other end of a pair in memory, which would
-// otherwise write to headers that are still the sender's.
+// gets copies.
+//
+// The other end of a pair in memory gets the mbuf with a reference more, and makes
+// an indirect mbuf of its own for it: a second header on the same bytes, to be read
+// only (Pbuf.Alias), as the first is still the sender's. Freeing it drops the
+// reference. Short packets are copied, as that is quicker.
 //
 // # Threads
 //

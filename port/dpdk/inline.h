@@ -2,6 +2,9 @@
 #ifndef SP_INLINE_H
 #define SP_INLINE_H
 
+#include <stddef.h>
+#include <string.h>
+
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -26,6 +29,21 @@ static inline struct rte_mbuf *sp_mbuf_of(uint64_t pbuf)
 static inline struct sp_pbuf *sp_at(uint64_t pbuf)
 {
 	return (struct sp_pbuf *)(uintptr_t)pbuf;
+}
+
+/* sp_alone reports whether an mbuf is a packet of its own that nobody else holds: two
+ * fields in one word. */
+static inline int sp_alone(const struct rte_mbuf *m)
+{
+	uint32_t refcnt_segs;
+	memcpy(&refcnt_segs, (const uint8_t *)m + offsetof(struct rte_mbuf, refcnt), sizeof(refcnt_segs));
+	return refcnt_segs == 0x00010001;
+}
+
+/* sp_direct reports whether an mbuf's bytes are its own. */
+static inline int sp_direct(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
 }
 
 /* sp_enter marks the queue as in use; 0: it is shut. */
@@ -80,6 +98,7 @@ static inline void sp_balance(struct sp_pool *p)
 	}
 	sp_balance_class(&p->class[0]);
 	sp_balance_class(&p->class[SP_STANDARD]);
+	sp_balance_class(&p->class[SP_HEADS]);
 }
 
 /* sp_give puts an element of ours on its class's return list. */

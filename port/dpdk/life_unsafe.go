@@ -10,6 +10,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"time"
 	"unsafe"
@@ -99,6 +100,9 @@ func (p *Port) attach(q *queue, pool *pbuf.Pool, qi int) error {
 		p.registerPool(q, pool)
 	}
 	if p.pair != nil {
+		if err := mem.headers(p.info.NUMANode); err != nil {
+			return err
+		}
 		p.pair.join(p, c, qi)
 	}
 	return nil
@@ -115,7 +119,9 @@ func roomOf(mp *C.struct_rte_mempool) (room C.uint32_t) {
 // tags fills in what received buffers are, and which may be sent as they are.
 func (q *queue) tags(pool *pbuf.Pool) {
 	c, id := q.c, uint64(pool.ID())
-	tag := 1 | uint64(pbuf.KindPool)<<16 | uint64(pbuf.ClassStandard)<<24 | id<<32 | id<<40
+	tag := 1 | uint64(pbuf.ClassStandard)<<24 | id<<32 | id<<40
+	c.alias_tag = C.uint64_t(tag | uint64(pbuf.KindRef)<<16 | (pbuf.StateLent|pbuf.StateExtern)<<24)
+	tag |= uint64(pbuf.KindPool) << 16
 	c.lent_tag = C.uint64_t(tag | pbuf.StateLent<<24)
 	c.own_tag = C.uint64_t(tag | uint64(pool.DataRoom(pbuf.ClassStandard)/64)<<48)
 	for s := range c.direct {
@@ -191,6 +197,9 @@ func (p *Port) Start() error {
 	}
 	var cleanup C.uint8_t
 	shared := C.sp_shared_mode(&p.d, &cleanup)
+	if p.pair != nil && p.queues[0].c.kept != 0 {
+		shared = C.SP_SHARED_PASS
+	}
 	for i, q := range p.queues {
 		if err := p.prepare(q, i, shared, cleanup); err != nil {
 			return err
@@ -244,13 +253,21 @@ func (p *Port) prepare(q *queue, qi int, shared C.int, cleanup C.uint8_t) error 
 	if p.cfg.FastFree {
 		q.fastFree()
 	}
-	if shared == C.SP_SHARED_HOLD {
+	c.hold_least = math.MaxUint32
+	if shared != C.SP_SHARED_COPY {
 		n := 1 << bits.Len(uint(2*p.d.tx_desc-1))
 		c.holds = (*C.struct_sp_hold)(C.sp_zalloc(C.uint64_t(n) * C.sizeof_struct_sp_hold))
 		if c.holds == nil {
 			return fmt.Errorf("dpdk: no memory for a queue (EAL.MemoryMB)")
 		}
 		c.holds_mask = C.uint32_t(n - 1)
+		c.hold_least = 0
+	}
+	if shared == C.SP_SHARED_PASS {
+		c.hold_least = C.SP_PASS_LEAST
+	}
+	if shared == C.SP_SHARED_HOLD {
+		n := int(c.holds_mask) + 1
 		var err error
 		if q.heads, err = newMempool(4*n+poolSlack, 0, p.info.NUMANode, false); err != nil {
 			return err
@@ -390,13 +407,13 @@ func (p *Port) closeDevice() (err error) {
 // reclaim takes back what the device is done with, and returns how much it is
 // not done with.
 func (q *queue) reclaim() int {
-	for {
-		before := q.c.holds_head
+	for before := math.MaxInt; ; {
 		n := int(C.sp_reclaim_all(q.c))
 		q.book()
-		if n == 0 || q.c.holds_head == before {
+		if n == 0 || n == before {
 			return n
 		}
+		before = n
 	}
 }
 
@@ -404,6 +421,11 @@ func (q *queue) reclaim() int {
 func (q *queue) reclaimAll() int {
 	for end := time.Now().Add(closePatience); ; time.Sleep(time.Millisecond) {
 		n := q.reclaim()
+		for n != 0 && q.c.shared == C.SP_SHARED_PASS {
+			n = int(C.sp_let_go(q.c))
+			q.pool.Received(nil, 0, 0, int(q.c.rx_lent))
+			q.book()
+		}
 		if n == 0 || time.Now().After(end) {
 			return n
 		}

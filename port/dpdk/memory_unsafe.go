@@ -79,6 +79,7 @@ func retire(mp *C.struct_rte_mempool) {
 func Leaked() (n int) {
 	mempools.mu.Lock()
 	defer mempools.mu.Unlock()
+	C.sp_orphans()
 	left := mempools.waits[:0]
 	for _, mp := range mempools.waits {
 		if out := int(C.sp_mempool_size(mp)) - int(C.sp_mempool_avail(mp)); out != 0 {
@@ -172,6 +173,20 @@ func (m *memory) unref() {
 		retire(mp)
 	}
 	retire(nil)
+}
+
+// headers makes what the pool needs to receive packets that their sender keeps.
+func (m *memory) headers(node pbuf.NUMANode) error {
+	c := &m.c.class[C.SP_HEADS]
+	if c.mp != nil {
+		return nil
+	}
+	mp, err := newMempool(maxHeaders, 0, node, m.private)
+	if err == nil {
+		c.mp = mp
+		m.own = append(m.own, mp)
+	}
+	return err
 }
 
 // lend takes lent elements back.
@@ -313,6 +328,9 @@ func (p *Port) BackPool(cfg pbuf.Config, queues int) (pbuf.Config, error) {
 const (
 	// maxRoom is what fits the 16 bits of an mbuf's length.
 	maxRoom = 65535 - pbuf.Headroom
+	// maxHeaders bounds what a pool holds of packets that their senders keep; those
+	// beyond are copied.
+	maxHeaders = 8191
 	// poolSlack are buffers in reserves, return lists and caches of threads.
 	poolSlack = 2*C.SP_STOCK + 4096
 )

@@ -99,6 +99,7 @@ func (w *pair) end(p *Port) int {
 // join tells a queue where it sends.
 func (w *pair) join(p *Port, c *C.struct_sp_queue, q int) {
 	e := w.end(p)
+	c.kept = C.sp_kept()
 	c.tx_ring = w.rings[1-e][q]
 	c.peer_up = &w.state[1-e]
 }

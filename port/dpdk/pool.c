@@ -108,16 +108,73 @@ void sp_level(struct sp_class *c, uint32_t have)
 	c->had = c->stock_n + c->back_n;
 }
 
+/* sp_unalias drops the reference that a header of ours has to the packet that it is
+ * for, and takes the header back. */
+static inline void sp_unalias(struct sp_class *c, struct rte_mbuf *h)
+{
+	struct rte_mbuf *m = (struct rte_mbuf *)((uintptr_t)h->buf_addr - SP_MBUF - SP_PRIV);
+	/* The other one is the sender's, who only waits for this, so that no locked
+	 * instruction is needed. What was read was read before. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	rte_mbuf_refcnt_set(m, 1);
+	if (unlikely(c->back_n == SP_STOCK)) {
+		sp_empty(c, SP_STOCK / 2);
+	}
+	c->back[c->back_n++] = (uint64_t)(uintptr_t)sp_pbuf_of(h);
+}
+
+static pthread_mutex_t sp_orphans_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rte_mbuf *sp_orphaned; /* linked by next */
+
+/* sp_settle_orphans gives those of at most n orphans to their mempools that nobody reads. */
+static void sp_settle_orphans(uint32_t n)
+{
+	struct rte_mbuf **at = &sp_orphaned, *m;
+	while ((m = *at) != NULL && n-- != 0) {
+		if (rte_mbuf_refcnt_read(m) != 1) {
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		m->next = NULL;
+		rte_mempool_put(m->pool, m);
+	}
+}
+
+/* sp_orphan keeps an mbuf that its sender has freed and others read. */
+static void sp_orphan(struct rte_mbuf *m)
+{
+	pthread_mutex_lock(&sp_orphans_lock);
+	sp_settle_orphans(SP_GRAIN);
+	m->next = sp_orphaned;
+	sp_orphaned = m;
+	pthread_mutex_unlock(&sp_orphans_lock);
+}
+
+void sp_orphans(void)
+{
+	pthread_mutex_lock(&sp_orphans_lock);
+	sp_settle_orphans(UINT32_MAX);
+	pthread_mutex_unlock(&sp_orphans_lock);
+}
+
 /* sp_return_lent gives lent elements to their mempools: runs of one mempool's at
  * once. They are whole, single and have no other holder, as an mbuf in a mempool
- * must be, but for those whose bytes are elsewhere. */
+ * must be, but for those whose bytes are elsewhere, and those that the other end of a
+ * pair still reads (sp_let_go). */
 void sp_return_lent(struct sp_pool *p)
 {
+	struct sp_class *heads = &p->class[SP_HEADS];
 	uint32_t i = 0, from;
 	while (i < p->lent_n) {
 		struct rte_mbuf *m = sp_mbuf_of(p->lent[i]);
 		struct rte_mempool *mp = m->pool;
-		for (from = i; (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && m->pool == mp;) {
+		if (mp == heads->mp && (m->ol_flags & RTE_MBUF_F_INDIRECT) != 0) {
+			sp_unalias(heads, m);
+			i++;
+			continue;
+		}
+		for (from = i; sp_direct(m) && rte_mbuf_refcnt_read(m) == 1 && m->pool == mp;) {
 			if (++i == p->lent_n) {
 				break;
 			}
@@ -125,10 +182,14 @@ void sp_return_lent(struct sp_pool *p)
 		}
 		if (i != from) {
 			sp_put(mp, p->lent + from, i - from);
+			continue;
+		}
+		if (sp_direct(m)) {
+			sp_orphan(m);
 		} else {
 			rte_pktmbuf_free_seg(m);
-			i++;
 		}
+		i++;
 	}
 	p->lent_n = 0;
 }
@@ -147,7 +208,7 @@ void sp_unload(struct sp_pool *p)
 	int i;
 	p->misses++;
 	sp_return_lent(p);
-	for (i = 0; i < SP_CLASSES; i++) {
+	for (i = 0; i < SP_SORTS; i++) {
 		struct sp_class *c = &p->class[i];
 		if (c->mp != NULL) {
 			sp_empty(c, c->back_n);
@@ -160,7 +221,7 @@ void sp_unstock(struct sp_pool *p)
 {
 	int i;
 	sp_unload(p);
-	for (i = 0; i < SP_CLASSES; i++) {
+	for (i = 0; i < SP_SORTS; i++) {
 		struct sp_class *c = &p->class[i];
 		if (c->mp != NULL && c->stock_n != 0) {
 			sp_put(c->mp, c->stock, c->stock_n);

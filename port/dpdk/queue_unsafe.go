@@ -56,6 +56,7 @@ func (p *Port) TxBurst(qi int, now int64, ps []*pbuf.Pbuf) int {
 		q.last.TxDropped += uint64(len(ps))
 		return len(ps)
 	}
+	q.pool.FlushLent()
 	n := 0
 	for n < len(ps) {
 		part := ps[n:min(len(ps), n+C.SP_TX_MAX)]

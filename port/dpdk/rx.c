@@ -67,15 +67,14 @@ static void sp_lro(const struct rte_mbuf *m, struct sp_pbuf *p)
 static inline uint64_t sp_foreign(const struct sp_queue *q, const struct rte_mbuf *m)
 {
 	if (unlikely(m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL))) {
-		return q->lent_tag | (uint64_t)SP_KIND_REF << 16 | (uint64_t)SP_STATE_EXTERN << 24;
+		return q->alias_tag;
 	}
 	return q->lent_tag | (uint64_t)((m->buf_len - SP_HEADROOM) >> 6) << 48;
 }
 
-/* sp_head writes the hot line of a segment. */
-static inline struct sp_pbuf *sp_head(const struct rte_mbuf *m, uint64_t tag)
+/* sp_fill writes the hot line of a segment. */
+static inline void sp_fill(struct sp_pbuf *p, const struct rte_mbuf *m, uint64_t tag)
 {
-	struct sp_pbuf *p = sp_pbuf_of(m);
 	p->next = 0;
 	p->payload = (uint64_t)(uintptr_t)m->buf_addr + m->data_off;
 	p->tot_len = m->data_len;
@@ -86,13 +85,14 @@ static inline struct sp_pbuf *sp_head(const struct rte_mbuf *m, uint64_t tag)
 	memset(&p->seg_size, 0, 8);
 	p->time = 0;
 	p->qnext = 0;
-	return p;
 }
 
-/* sp_direct reports whether an mbuf's bytes are its own. */
-static inline int sp_direct(const struct rte_mbuf *m)
+/* sp_head makes the pbuf of a segment in its own mbuf. */
+static inline struct sp_pbuf *sp_head(const struct rte_mbuf *m, uint64_t tag)
 {
-	return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
+	struct sp_pbuf *p = sp_pbuf_of(m);
+	sp_fill(p, m, tag);
+	return p;
 }
 
 /* sp_any is sp_head for elements of whatever mempool. Ours get the pool's own tag;
@@ -142,12 +142,33 @@ static int sp_fits(const struct rte_mbuf *m)
 	return 1;
 }
 
-/* sp_lone reports whether an mbuf is a whole packet that nobody else looks at, with
- * its bytes and the room for a pbuf of ours in itself, as its first line tells. */
-static inline int sp_lone(const struct rte_mbuf *m)
+/* sp_roomy reports whether an mbuf has its bytes and the room for a pbuf of ours in
+ * itself, as its first line tells. */
+static inline int sp_roomy(const struct rte_mbuf *m)
 {
-	return m->nb_segs == 1 && rte_mbuf_refcnt_read(m) == 1 && sp_direct(m) &&
-		(uintptr_t)m->buf_addr - (uintptr_t)m == SP_MBUF + SP_PRIV && m->buf_len >= SP_HEADROOM;
+	return sp_direct(m) && (uintptr_t)m->buf_addr - (uintptr_t)m == SP_MBUF + SP_PRIV && m->buf_len >= SP_HEADROOM;
+}
+
+/* sp_alias makes a header for the bytes of a packet that its sender keeps, as
+ * rte_pktmbuf_attach does, which takes over the reference that came; NULL: there is
+ * no header. The packet is one of a pair's mempools: whole, and with its bytes in it. */
+static inline struct sp_pbuf *sp_alias(struct sp_queue *q, const struct rte_mbuf *m)
+{
+	struct sp_class *c = &q->pool->class[SP_HEADS];
+	struct rte_mbuf *h;
+	struct sp_pbuf *p;
+	if (unlikely((h = sp_get(c)) == NULL)) {
+		return NULL; /* it is copied */
+	}
+	h->buf_addr = m->buf_addr;
+#if !defined(RTE_IOVA_IN_MBUF) || RTE_IOVA_IN_MBUF
+	h->buf_iova = m->buf_iova;
+#endif
+	h->buf_len = m->buf_len;
+	h->ol_flags = RTE_MBUF_F_INDIRECT;
+	p = sp_pbuf_of(h);
+	sp_fill(p, m, q->alias_tag);
+	return p;
 }
 
 /* sp_slow is sp_head for what is neither ours nor alone. It may change the mbuf;
@@ -173,12 +194,14 @@ static inline struct sp_pbuf *sp_adopt(struct sp_queue *q, struct rte_mbuf *m)
 {
 	struct sp_pbuf *p;
 	uint32_t f, l4;
-	if (likely(m->pool == q->own && m->nb_segs == 1 && sp_direct(m))) {
+	if (likely(m->pool == q->own && sp_alone(m) && sp_direct(m))) {
 		q->rx_own++;
 		p = sp_head(m, q->own_tag);
-	} else if (likely(sp_lone(m))) {
+	} else if (likely(sp_alone(m) && sp_roomy(m))) {
 		q->rx_lent++;
 		p = sp_head(m, sp_foreign(q, m));
+	} else if ((m->ol_flags & q->kept) != 0 && !sp_alone(m) && (p = sp_alias(q, m)) != NULL) {
+		q->rx_lent++;
 	} else if ((p = sp_slow(q, &m)) == NULL) {
 		return NULL;
 	}

@@ -38,6 +38,7 @@ enum {
 	SP_CLASSES = 3,
 	SP_SORTS = SP_CLASSES + 1, /* of elements: by class, and lent */
 	SP_STANDARD = 1,
+	SP_HEADS = SP_CLASSES, /* only headers, for bytes of other elements */
 
 	SP_STATE_CLASS = 0x03,
 	SP_STATE_SHARED = 0x1c,
@@ -54,7 +55,11 @@ enum {
 	SP_PERIOD = 1024, /* crossings after which the need is judged anew */
 	SP_RANGES = 64,   /* ranges of memory that a device may read */
 	SP_SEG_MAX = 8192, /* bytes of an external segment */
-	SP_AHEAD = 8      /* packets that are fetched into the cache ahead */
+	SP_AHEAD = 8,     /* packets that are fetched into the cache ahead */
+	SP_PASS_LEAST = 256, /* bytes that a pair's other end gets as they are; less is copied */
+	SP_HOLDS_MANY = 256, /* holds above which, */
+	SP_HOLDS_OLD = 16,   /* or crossings after which, those behind a busy one are looked at */
+	SP_HOLDS_LOOK = 32   /* and how many of them at most */
 };
 
 /* Flags of pbuf.Meta. */
@@ -96,7 +101,7 @@ struct sp_class {
 
 /* What belongs to a pool, and so to a thread. */
 struct sp_pool {
-	struct sp_class class[SP_CLASSES];
+	struct sp_class class[SP_SORTS];
 	uint32_t lent_n;
 	uint32_t ranges_n;
 	uint64_t lent[SP_STOCK]; /* pbufs, to whatever mempool they are from */
@@ -121,7 +126,8 @@ struct sp_hold {
 /* How the device treats sent packets that others hold too. */
 enum sp_shared {
 	SP_SHARED_COPY, /* it gets a copy */
-	SP_SHARED_HOLD  /* it gets the packet, which is held until it is done */
+	SP_SHARED_HOLD, /* it gets the packet, which is held until it is done */
+	SP_SHARED_PASS  /* so does the other end of a pair, if a copy takes longer */
 };
 
 /* A queue: what both directions need, first what is hot. */
@@ -135,7 +141,8 @@ struct sp_queue {
 	uint32_t time_at;        /* where it is, in bytes from the mbuf's beginning */
 	uint32_t time_unit;      /* in ns */
 	uint64_t own_tag;        /* 8 bytes at sp_pbuf.ref of a received element of ours */
-	uint64_t lent_tag;       /* and of another's, room and class added */
+	uint64_t lent_tag;       /* and of another's, room added */
+	uint64_t alias_tag;      /* and of one whose bytes are elsewhere */
 	struct rte_mempool *own; /* the pool's standard class, or NULL */
 	struct rte_mempool *rx;  /* received frames are from here */
 	struct rte_mempool *copy_small, *copy; /* copies are made of these */
@@ -145,6 +152,8 @@ struct sp_queue {
 	struct sp_pool *pool;
 	uint8_t pool_id;
 	uint8_t shared;    /* enum sp_shared */
+	uint32_t hold_least; /* bytes of a packet that is held and not copied */
+	uint64_t kept;     /* of a pair: the flag of mbufs that their sender keeps */
 	uint8_t cleanup;   /* the device can be asked to let go of sent packets */
 	uint8_t any_range; /* the device reads any memory */
 	uint8_t iova_va;   /* its addresses are ours */
@@ -153,7 +162,7 @@ struct sp_queue {
 	/* Results of a crossing; the rest is good after sp_tx, and after sp_rx if
 	 * books says so. */
 	uint32_t books;
-	uint32_t rx_own, rx_lent; /* elements received */
+	uint32_t rx_own, rx_lent; /* elements received, or ours that became lent ones */
 	uint32_t sent[SP_SORTS];  /* elements that are the device's now */
 	uint32_t released_n;      /* pbufs to be freed by Go */
 	uint64_t released[2 * SP_TX_MAX + 64];
@@ -166,6 +175,7 @@ struct sp_queue {
 
 	/* Packets on their way out that others hold too, a ring. */
 	uint32_t holds_mask, holds_head, holds_tail;
+	uint32_t holds_wait; /* crossings that have found the first one busy */
 	struct sp_hold *holds;
 	int64_t cleaned; /* when the device was last asked to let go */
 
@@ -200,8 +210,17 @@ void sp_open(struct sp_queue *q);
  * it returns how many holds are left. */
 uint32_t sp_reclaim_all(struct sp_queue *q);
 
+/* sp_let_go gives up what the other end of a pair still reads: who lets go last
+ * gives it to its mempool. Results are in released, sent and rx_lent. It returns how
+ * many holds are left. */
+uint32_t sp_let_go(struct sp_queue *q);
+
 /* sp_drop_stash frees what the queue had taken in. */
 void sp_drop_stash(struct sp_queue *q);
+
+/* sp_orphans gives those buffers to their mempools that were freed by a sender which
+ * is gone and that others have read by now. Any thread. */
+void sp_orphans(void);
 
 /* sp_unstock gives all that a closed pool had at hand back to the mempools. */
 void sp_unstock(struct sp_pool *p);

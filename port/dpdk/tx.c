@@ -9,6 +9,7 @@
 _Static_assert(sizeof(struct rte_mbuf) == SP_MBUF, "an mbuf is two cache lines");
 _Static_assert(sizeof(struct sp_pbuf) == 64, "the hot line of a pbuf is one");
 _Static_assert(RTE_PKTMBUF_HEADROOM == SP_HEADROOM, "the headroom is DPDK's default");
+_Static_assert(offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2, "one word");
 _Static_assert(RTE_BYTE_ORDER == RTE_LITTLE_ENDIAN, "tags are put together in one word");
 
 uint64_t sp_tx_flags[64];
@@ -49,14 +50,20 @@ static inline struct rte_mbuf *sp_build(struct sp_queue *q, struct sp_burst *b, 
 		b->way[i] = SP_REFUSED;
 		return NULL;
 	}
-	if (likely(p->next == 0 && p->ref == 1 && (p->flags & q->copied) == 0 && (sort = sp_ours(q, p)) != 0)) {
+	if (likely(p->next == 0 && (p->flags & q->copied) == 0 && (sort = sp_ours(q, p)) != 0)) {
 		struct rte_mbuf *m = sp_mbuf_of(b->ps[i]);
-		sp_segment(m, p);
-		b->orders |= sp_first(m, p, 1);
-		p->ref = 0;
-		q->sent[sort - 1]++;
-		b->way[i] = SP_DIRECT;
-		return m;
+		if (likely(p->ref == 1)) {
+			sp_segment(m, p);
+			b->orders |= sp_first(m, p, 1);
+			p->ref = 0;
+			q->sent[sort - 1]++;
+			b->way[i] = SP_DIRECT;
+			return m;
+		}
+		if (p->len >= q->hold_least && sort <= SP_CLASSES && sp_alone(m) && q->holds_tail - q->holds_head <= q->holds_mask) {
+			sp_hold(q, b, i, m, p);
+			return m;
+		}
 	}
 	return sp_hard(q, b, i);
 }
@@ -107,6 +114,9 @@ static uint32_t sp_send(struct sp_queue *q, struct sp_burst *b, uint32_t built)
 	if (b->copied != 0) {
 		SP_COUNT(q->n.tx_copied, b->copied);
 	}
+	if (b->held != 0) {
+		SP_COUNT(q->n.tx_held, b->held);
+	}
 	bad = n == good && good < built;
 	for (i = built; i-- != n;) { /* backwards, as holds are a stack here */
 		sp_undo(q, b, i);
@@ -128,7 +138,7 @@ static uint32_t sp_all(struct sp_queue *q, const uint64_t *ps, uint32_t n)
 	uint32_t i, built = 0, refused = 0;
 	b.ps = ps;
 	b.bytes = 0;
-	b.copied = 0;
+	b.copied = b.held = 0;
 	b.orders = b.hard = 0;
 	for (i = 0; i < n && i < SP_AHEAD; i++) {
 		rte_prefetch0(sp_mbuf_of(ps[i]));

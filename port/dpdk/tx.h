@@ -20,8 +20,8 @@ struct sp_burst {
 	const uint64_t *ps;
 	uint64_t bytes;
 	int orders;             /* there is something for the device to do */
-	int hard;               /* not all are direct */
-	uint32_t copied;        /* sent as copies */
+	int hard;               /* there is something to do when they are sent */
+	uint32_t copied, held;  /* sent as copies, and held */
 	uint8_t way[SP_TX_MAX]; /* of ps[i], which has become q->tx_mb[i] */
 };
 
@@ -29,7 +29,7 @@ struct sp_burst {
 struct rte_mbuf *sp_hard(struct sp_queue *q, struct sp_burst *b, uint32_t i);
 
 /* sp_undo takes packet i back that the device has not taken, sp_sent books one
- * that is not direct and that it has taken. */
+ * that was copied or is external and that it has taken. */
 void sp_undo(struct sp_queue *q, struct sp_burst *b, uint32_t i);
 void sp_sent(struct sp_queue *q, struct sp_burst *b, uint32_t i);
 
@@ -81,6 +81,21 @@ static inline int sp_first(struct rte_mbuf *m, const struct sp_pbuf *p, uint16_t
 	}
 	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 	return 0;
+}
+
+/* sp_hold makes the mbuf of a packet of ours that others hold too, with a reference
+ * more, which is gone when the device is done. */
+static inline void sp_hold(struct sp_queue *q, struct sp_burst *b, uint32_t i, struct rte_mbuf *m, const struct sp_pbuf *p)
+{
+	struct sp_hold *h = &q->holds[q->holds_tail++ & q->holds_mask];
+	sp_segment(m, p);
+	b->orders |= sp_first(m, p, 1);
+	m->ol_flags |= q->kept;
+	rte_mbuf_refcnt_set(m, 2);
+	h->mbuf = m;
+	h->pbuf = b->ps[i];
+	b->way[i] = SP_HELD;
+	b->held++;
 }
 
 /* sp_ours reports whether the element of a buffer may be the device's as it is,

@@ -67,6 +67,7 @@ static struct rte_mbuf *sp_copy_parts(struct sp_queue *q, struct sp_burst *b, ui
 		}
 	}
 	b->orders |= sp_first(first, sp_at(b->ps[i]), segs);
+	b->hard = 1;
 	b->way[i] = SP_COPIED;
 	return first;
 }
@@ -114,6 +115,7 @@ static struct rte_mbuf *sp_copy(struct sp_queue *q, struct sp_burst *b, uint32_t
 	m->data_off = SP_HEADROOM;
 	m->data_len = (uint16_t)p->tot_len;
 	b->orders |= sp_first(m, p, 1);
+	b->hard = 1;
 	b->way[i] = SP_COPIED;
 	for (uint8_t *to = rte_pktmbuf_mtod(m, uint8_t *); p != NULL; p = sp_at(p->next)) {
 		sp_move(to, (const uint8_t *)(uintptr_t)p->payload, p->len);
@@ -189,6 +191,7 @@ static struct rte_mbuf *sp_external(struct sp_queue *q, struct sp_burst *b, uint
 	h->mbuf = NULL;
 	h->pbuf = b->ps[i];
 	q->holds_tail++;
+	b->hard = 1;
 	b->way[i] = SP_EXTERNAL;
 	return first;
 }
@@ -200,14 +203,12 @@ struct rte_mbuf *sp_hard(struct sp_queue *q, struct sp_burst *b, uint32_t i)
 	struct rte_mbuf *m;
 	b->way[i] = SP_LATER;
 	if (p->flags & q->copied) {
-		b->hard = 1;
 		return sp_copy(q, b, i);
 	}
 	if (p->next != 0 && p->ref == 1 && (m = sp_chain(q, b, i)) != NULL) {
 		return m;
 	}
-	b->hard = 1;
-	if (q->shared == SP_SHARED_COPY) {
+	if (q->shared != SP_SHARED_HOLD) {
 		return sp_copy(q, b, i);
 	}
 	if (q->holds_tail - q->holds_head > q->holds_mask) {
@@ -217,13 +218,7 @@ struct rte_mbuf *sp_hard(struct sp_queue *q, struct sp_burst *b, uint32_t i)
 	if (p->next == 0 && p->ref > 1 && (p->state & SP_STATE_SHARED) == 0 && sp_ours(q, p)) {
 		m = sp_mbuf_of((uint64_t)(uintptr_t)p);
 		if (likely(rte_mbuf_refcnt_read(m) == 1)) {
-			sp_segment(m, p);
-			b->orders |= sp_first(m, p, 1);
-			rte_mbuf_refcnt_set(m, 2);
-			h->mbuf = m;
-			h->pbuf = (uint64_t)(uintptr_t)p;
-			q->holds_tail++;
-			b->way[i] = SP_HELD;
+			sp_hold(q, b, i, m, p);
 			return m;
 		}
 		/* It is still under way from the last time: its mbuf is not to be touched. */
@@ -252,8 +247,42 @@ static void sp_release(struct sp_queue *q, struct sp_pbuf *p)
 	q->released[q->released_n++] = (uint64_t)(uintptr_t)p;
 }
 
+/* sp_reclaim_passed is sp_reclaim for a pair, whose other end lets go in any order. */
+static void sp_reclaim_passed(struct sp_queue *q, uint32_t most)
+{
+	uint32_t n = q->holds_tail - q->holds_head;
+	uint32_t look = n > SP_HOLDS_MANY || q->holds_wait >= SP_HOLDS_OLD ? SP_HOLDS_LOOK : 0;
+	int first = 1;
+	for (n = RTE_MIN(n, most); n != 0; n--) {
+		struct sp_hold *h = &q->holds[q->holds_head & q->holds_mask];
+		const struct sp_hold *later = &q->holds[(q->holds_head + SP_AHEAD) & q->holds_mask];
+		rte_prefetch0(later->mbuf); /* whatever it is */
+		if (rte_mbuf_refcnt_read(h->mbuf) != 1) {
+			q->holds_wait += first;
+			first = 0;
+			if (look-- == 0) {
+				return;
+			}
+			q->holds[q->holds_tail++ & q->holds_mask] = *h;
+			q->holds_head++;
+			continue;
+		}
+		/* What the other end has read it has read before this. */
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (first) {
+			q->holds_wait = first = 0;
+		}
+		q->holds_head++;
+		sp_release(q, sp_at(h->pbuf));
+	}
+}
+
 void sp_reclaim(struct sp_queue *q, int64_t now, uint32_t most)
 {
+	if (q->shared == SP_SHARED_PASS) {
+		sp_reclaim_passed(q, most);
+		return;
+	}
 	while (q->holds_head != q->holds_tail && q->released_n < RTE_DIM(q->released) - SP_TX_MAX && most-- != 0) {
 		struct sp_hold *h = &q->holds[q->holds_head & q->holds_mask];
 		int busy = h->mbuf != NULL ? rte_mbuf_refcnt_read(h->mbuf) != 1 :
@@ -290,6 +319,7 @@ void sp_undo(struct sp_queue *q, struct sp_burst *b, uint32_t i)
 		break;
 	case SP_HELD:
 		q->holds_tail--;
+		b->held--;
 		rte_mbuf_refcnt_set(m, 1);
 		break;
 	case SP_EXTERNAL:
@@ -302,9 +332,6 @@ void sp_undo(struct sp_queue *q, struct sp_burst *b, uint32_t i)
 void sp_sent(struct sp_queue *q, struct sp_burst *b, uint32_t i)
 {
 	switch (b->way[i]) {
-	case SP_HELD:
-		SP_COUNT(q->n.tx_held, 1);
-		break;
 	case SP_EXTERNAL:
 		SP_COUNT(q->n.tx_external, 1);
 		break;
@@ -319,5 +346,28 @@ uint32_t sp_reclaim_all(struct sp_queue *q)
 	memset(q->sent, 0, sizeof(q->sent));
 	q->released_n = 0;
 	sp_reclaim(q, q->cleaned, SP_TX_MAX);
+	return q->holds_tail - q->holds_head;
+}
+
+uint32_t sp_let_go(struct sp_queue *q)
+{
+	uint32_t n = SP_TX_MAX;
+	memset(q->sent, 0, sizeof(q->sent));
+	q->released_n = q->rx_lent = 0;
+	for (; q->holds_head != q->holds_tail && n != 0; n--) {
+		struct sp_hold *h = &q->holds[q->holds_head++ & q->holds_mask];
+		struct sp_pbuf *p = sp_at(h->pbuf);
+		/* A lent one goes home by way of its mbuf's references. */
+		if ((p->state & SP_STATE_LENT) == 0) {
+			q->sent[p->state & SP_STATE_CLASS]++;
+			q->rx_lent++;
+			p->state |= SP_STATE_LENT;
+		}
+		if (p->ref > 1) {
+			p->ref--;
+		} else {
+			q->released[q->released_n++] = h->pbuf;
+		}
+	}
 	return q->holds_tail - q->holds_head;
 }

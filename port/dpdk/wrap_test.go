@@ -90,6 +90,13 @@ func testForeign(t *testing.T, private int) {
 			require.NoError(t, from.SendBytes(kind, bytes))
 			got := receive(t, b, 0, 1)[0]
 			require.Equal(t, bytes, bytesOf(got), "kind %d", kind)
+			if got.Last().Alias() { // others may look at them
+				require.Equal(t, pbuf.KindRef, got.Last().Kind())
+				require.Zero(t, got.Last().Headroom())
+			}
+			if private != 0 {
+				require.Equal(t, kind != dpdktest.Plain, got.Last().Alias(), "kind %d", kind)
+			}
 			if onward {
 				got = transfer(t, b, a, got)[0]
 				require.Equal(t, bytes, bytesOf(got), "kind %d, sent on", kind)
