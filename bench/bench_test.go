@@ -33,7 +33,7 @@ func benchBulk(b *testing.B, conns int, by Offload) {
 	}
 	Tune(&o)
 	o.Client = func(s *stack.Stack, n int) load.Client {
-		return load.NewBulk(s, load.Config{To: target(load.PortDiscard), Conns: n})
+		return load.NewBulk(s, load.Config{To: target(load.PortDiscard), Conns: n, Size: o.Write, InFlight: o.InFlight})
 	}
 	measure(b, o, unit{func(t *Totals) uint64 { return taken(t) / 1000 }, "kB/s", 1e5})
 }

@@ -77,6 +77,8 @@ type Options struct {
 	// GSOMax, with OffloadPort, is stack.TCPConfig.GSOMax; the wire takes such
 	// packets whole (BIG TCP).
 	GSOMax int
+	// GROMax, with OffloadSoft, is shard.Config.GROMax.
+	GROMax int
 	// Bulk says that all connections send as much as they can, for Tune.
 	Bulk bool
 	// HandOver is mem.Config.HandOver: frames go by reference, as over Linux's veth
@@ -84,6 +86,8 @@ type Options struct {
 	HandOver int
 	// Burst is shard.Config.Burst.
 	Burst int
+	// Write and InFlight are Size and InFlight of load.Config, for loads of bulk.
+	Write, InFlight int
 	// IPv6 gives both ends of the wire IPv6 addresses, too.
 	IPv6 bool
 	// Backlog of each listener of a server shard. Default 65536.
@@ -231,6 +235,7 @@ func (tb *Testbed) wire(queues int, c, s shard.Config, conns func(id int) int) (
 			x.GRO, x.Stack.TCP.GSO = shard.GRONever, stack.GSONever
 		case OffloadSoft:
 			x.GRO, x.Stack.TCP.GSO = shard.GROAlways, stack.GSOAlways
+			x.GROMax = tb.opt.GROMax
 		}
 		if tb.opt.Offload != OffloadNone {
 			x.Pool.Jumbo = 64 + 8*min(n, 256)

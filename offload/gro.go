@@ -93,12 +93,12 @@ func (g *GRO) Burst(ps []*pbuf.Pbuf) []*pbuf.Pbuf {
 	out := ps[:0]
 	g.next()
 	g.ps = ps
-	for _, p := range ps {
-		if g.follow(p) {
-			continue
+	for i := 0; i < len(ps); i++ {
+		if i += g.follow(ps[i:]); i == len(ps) {
+			break
 		}
 		g.at = len(out)
-		if !g.take(p) {
+		if p := ps[i]; !g.take(p) {
 			out = append(out, p)
 		}
 	}

@@ -113,19 +113,15 @@ func (g *GRO) own(f *groFlow) bool {
 
 // add appends a frame that continues the packet, and takes it over.
 func (f *groFlow) add(s *groFrame) {
-	f.append(s.p, s.n, s.flags&(header.TCPFin|header.TCPPsh))
-}
-
-// append is add of frame p with n bytes of payload.
-func (f *groFlow) append(p *pbuf.Pbuf, n int, ends header.TCPFlags) {
 	if f.count == 1 {
 		f.chain.Add(f.p)
 	}
 	f.count++
 	f.id++
-	f.room -= n
-	f.next = f.next.Add(uint32(n))
-	f.ends |= ends
+	f.room -= s.n
+	f.next = f.next.Add(uint32(s.n))
+	f.ends |= s.flags & (header.TCPFin | header.TCPPsh)
+	p := s.p
 	if !p.RemoveHeader(f.data) { // in several buffers
 		p = p.FreeHeader(f.data) // not nil, as n is over 0
 	}

@@ -24,6 +24,7 @@ type groMask struct {
 	l3, l4, data int // what it is for
 	v4           bool
 	words        [groWide / 8]uint64
+	want         [groWide / 8]uint64 // those bits, of the packet under way
 }
 
 // fit makes the mask that for the headers of f, if it is another.
@@ -50,17 +51,26 @@ func (m *groMask) fit(f *groFlow) {
 	}
 }
 
-// same reports whether the headers of two frames, of at least groWide bytes, are
-// the same by the mask.
-func (m *groMask) same(a, b []byte) bool {
-	x, y := (*[groWide]byte)(a), (*[groWide]byte)(b)
-	le, w := binary.LittleEndian, &m.words
-	d := (le.Uint64(x[0:8])^le.Uint64(y[0:8]))&w[0] | (le.Uint64(x[8:16])^le.Uint64(y[8:16]))&w[1] |
-		(le.Uint64(x[16:24])^le.Uint64(y[16:24]))&w[2] | (le.Uint64(x[24:32])^le.Uint64(y[24:32]))&w[3] |
-		(le.Uint64(x[32:40])^le.Uint64(y[32:40]))&w[4] | (le.Uint64(x[40:48])^le.Uint64(y[40:48]))&w[5] |
-		(le.Uint64(x[48:56])^le.Uint64(y[48:56]))&w[6]
-	for i := 7; 8*i < m.data && i < len(w); i++ {
-		d |= (le.Uint64(x[8*i:]) ^ le.Uint64(y[8*i:])) & w[i]
+// take keeps the headers that others are compared with.
+func (m *groMask) take(b []byte) {
+	x := (*[groWide]byte)(b)
+	for i := range m.want {
+		m.want[i] = binary.LittleEndian.Uint64(x[8*i:]) & m.words[i]
+	}
+}
+
+// groFirst is how many words are compared in any case: the headers of IPv4 and TCP
+// with timestamps.
+const groFirst = 9
+
+// same reports whether headers are those that take has kept, by the mask.
+func (m *groMask) same(x *[groWide]byte) bool {
+	le, w, v := binary.LittleEndian, &m.words, &m.want
+	d := (le.Uint64(x[0:8])&w[0] ^ v[0]) | (le.Uint64(x[8:16])&w[1] ^ v[1]) | (le.Uint64(x[16:24])&w[2] ^ v[2]) |
+		(le.Uint64(x[24:32])&w[3] ^ v[3]) | (le.Uint64(x[32:40])&w[4] ^ v[4]) | (le.Uint64(x[40:48])&w[5] ^ v[5]) |
+		(le.Uint64(x[48:56])&w[6] ^ v[6]) | (le.Uint64(x[56:64])&w[7] ^ v[7]) | (le.Uint64(x[64:72])&w[8] ^ v[8])
+	for i := groFirst; 8*i < m.data && i < len(w); i++ {
+		d |= le.Uint64(x[8*i:])&w[i] ^ v[i]
 	}
 	return d == 0
 }
@@ -73,6 +83,7 @@ func (g *GRO) lead(f *groFlow) {
 	}
 	g.cur = f
 	g.mask.fit(f)
+	g.mask.take(f.b)
 	f.sum = f.pseudo(f.b, 0)
 	if f.v4 {
 		h := *(*header.IPv4)(f.b[f.l3:])
@@ -83,36 +94,47 @@ func (g *GRO) lead(f *groFlow) {
 	}
 }
 
-// follow takes a frame that continues the packet that was under way last, and
-// reports whether it did. Otherwise nothing was done.
-func (g *GRO) follow(p *pbuf.Pbuf) bool {
+// follow takes the frames at the front of ps that continue the packet that was under
+// way last, and returns how many those were. With the next nothing was done.
+func (g *GRO) follow(ps []*pbuf.Pbuf) int {
 	f := g.cur
 	if f == nil || f.count == 0 {
-		return false
+		return 0
 	}
-	b := p.Payload()
-	n := len(b) - f.data
-	if n <= 0 || n > f.seg || n > f.room || len(b) < groWide || len(b) != p.TotLen() || p.Flags&groOdd != 0 || p.Shared() ||
-		!g.mask.same(b, f.b) {
-		return false
+	data, l4, seg := f.data, f.l4, f.seg
+	for i, p := range ps {
+		b := p.Payload()
+		n := len(b) - data
+		if n <= 0 || n > seg || n > f.room || len(b) < groWide || p.Next() != nil || p.Flags&groOdd != 0 || p.Shared() ||
+			!g.mask.same((*[groWide]byte)(b)) {
+			return i
+		}
+		tcp := (*header.TCP)(b[l4:])
+		if tcp.Seq() != f.next || !f.rightIP(b, p) {
+			return i
+		}
+		t := b[l4:]
+		if p.Flags&pbuf.RxL4CsumGood == 0 && header.Checksum(t, header.CombineChecksum(f.sum, uint16(len(t)))) != 0xffff {
+			return i
+		}
+		if f.count == 1 {
+			if !g.own(f) {
+				return i
+			}
+			f.chain.Add(f.p)
+		}
+		f.chain.AddPart(p, data)
+		f.count++
+		f.id++
+		f.room -= n
+		f.next = f.next.Add(uint32(n))
+		if ends := tcp.Flags() & (header.TCPFin | header.TCPPsh); ends != 0 || n < seg {
+			f.ends |= ends
+			g.close(f)
+			return i + 1
+		}
 	}
-	tcp := (*header.TCP)(b[f.l4:])
-	if tcp.Seq() != f.next || !f.rightIP(b, p) {
-		return false
-	}
-	l4 := b[f.l4:]
-	if p.Flags&pbuf.RxL4CsumGood == 0 && header.Checksum(l4, header.CombineChecksum(f.sum, uint16(len(l4)))) != 0xffff {
-		return false
-	}
-	if f.count == 1 && !g.own(f) {
-		return false
-	}
-	ends := tcp.Flags() & (header.TCPFin | header.TCPPsh)
-	f.append(p, n, ends)
-	if ends != 0 || n < f.seg {
-		g.close(f)
-	}
-	return true
+	return len(ps)
 }
 
 // rightIP reports whether length, identification and checksum of the IP header in

@@ -29,23 +29,13 @@ func (g *Segmenter) InPlace(p *pbuf.Pbuf, have Caps, out []*pbuf.Pbuf) (n int, o
 	}
 	c.template()
 	p.RemoveHeader(c.jumbo)
+	p.L3Len -= uint8(c.jumbo)
+	p.SegSize = 0
 	m := p.Meta
-	m.Flags, m.SegSize, m.L3Len = c.flags, 0, m.L3Len-uint8(c.jumbo)
-	h, grow := len(c.hdr), 0
-	for i, f := range out[:n] {
-		b := f.Detach(grow)
-		grow = h
-		sum := c.dataSum(f, b[h:])
-		m.Hash = f.Hash
-		m.Flags = c.flags | f.Flags&pbuf.TxDataSum
-		f.Meta = m
-		f.Time = p.Time
-		putHeaders(b, c.hdr)
-		if i != 0 && i != n-1 {
-			c.middle(b, sum)
-			continue
-		}
-		c.finish(b[:h], len(b)-h, sum, c.takeFlags(i == 0, i == n-1))
+	c.edge(p, 0, &m, n == 1)
+	if n > 1 {
+		c.middles(out[1:n-1], &m)
+		c.edge(out[n-1], len(c.hdr), &m, true)
 	}
 	g.n.Packets++
 	g.n.Frames += uint64(n)
@@ -72,6 +62,56 @@ func (c *cutter) fits(out []*pbuf.Pbuf) (n int) {
 		n++
 	}
 	return n
+}
+
+// edge makes the first or the last of the frames, in front of which there is room
+// for grow bytes.
+func (c *cutter) edge(f *pbuf.Pbuf, grow int, m *pbuf.Meta, last bool) {
+	h := len(c.hdr)
+	b := f.Detach(grow)
+	sum := c.dataSum(f, b[h:])
+	c.mark(f, m)
+	putHeaders(b, c.hdr)
+	c.finish(b[:h], len(b)-h, sum, c.takeFlags(grow == 0, last))
+}
+
+// mark gives f the Meta and Time of the packet, but for what is f's own.
+func (c *cutter) mark(f *pbuf.Pbuf, m *pbuf.Meta) {
+	hash, sum := f.Hash, f.Flags&pbuf.TxDataSum
+	f.Meta = *m
+	f.Hash, f.Flags = hash, c.flags|sum
+	f.Time = c.p.Time
+}
+
+// middles is edge for frames that are neither the first nor the last, and have a full
+// segment each: they begin with a copy of the template.
+func (c *cutter) middles(fs []*pbuf.Pbuf, m *pbuf.Meta) {
+	hdr, id, seq := c.hdr, c.id, c.seq
+	h := len(hdr)
+	for _, f := range fs {
+		b := f.Detach(h)
+		sum, ok := f.DataSum(len(b) - h)
+		if !ok || !c.sumL4 {
+			sum = c.dataSum(f, b[h:])
+		}
+		c.mark(f, m)
+		putHeaders(b, hdr)
+		if c.v4 {
+			ip := (*header.IPv4)(b[c.l3:])
+			ip.SetID(id)
+			if c.sumIP {
+				ip.SetChecksum(^header.CombineChecksum(c.midIP, id))
+			}
+			id++
+		}
+		tcp := (*header.TCP)(b[c.l4:])
+		tcp.SetSeq(seq)
+		if c.sumL4 {
+			tcp.SetChecksum(^fold32(uint32(c.midL4) + uint32(sum) + uint32(seq>>16) + uint32(seq&0xffff)))
+		}
+		seq += header.Seq(c.mss)
+	}
+	c.id, c.seq = id, seq
 }
 
 // dataSum is the sum of the payload b of frame f, which keeps it. It is 0 if the
@@ -111,37 +151,26 @@ func (c *cutter) template() {
 	}
 }
 
-// middle is finish for a frame that is neither the first nor the last, and has a
-// full segment: b begins with a copy of the template.
-func (c *cutter) middle(b []byte, sum uint16) {
-	if c.v4 {
-		ip := (*header.IPv4)(b[c.l3:])
-		ip.SetID(c.id)
-		if c.sumIP {
-			ip.SetChecksum(^header.CombineChecksum(c.midIP, c.id))
-		}
-		c.id++
-	}
-	tcp := (*header.TCP)(b[c.l4:])
-	tcp.SetSeq(c.seq)
-	if c.sumL4 {
-		tcp.SetChecksum(^fold32(uint32(c.midL4) + uint32(sum) + uint32(c.seq>>16) + uint32(c.seq&0xffff)))
-	}
-	c.seq += header.Seq(c.mss)
-}
-
 // putHeaders copies hdr, of 32 to 128 bytes as all TCP's are, to the front of b,
-// which is as long at least: in two pieces that overlap, in words. (A copy of an array
+// which is as long at least: in pieces that may overlap, in words. (A copy of an array
 // makes the compiler of Go 1.26 fail if it is inlined: it does not expect the
 // addresses of off-heap memory there.)
 func putHeaders(b, hdr []byte) {
 	n := len(hdr)
-	if n > 64 {
-		putWords((*[64]byte)(b), (*[64]byte)(hdr))
-		putWords((*[64]byte)(b[n-64:]), (*[64]byte)(hdr[n-64:]))
-		return
-	}
 	le := binary.LittleEndian
+	if n > 64 {
+		x, to := (*[64]byte)(hdr), (*[64]byte)(b)
+		le.PutUint64(to[0:], le.Uint64(x[0:]))
+		le.PutUint64(to[8:], le.Uint64(x[8:]))
+		le.PutUint64(to[16:], le.Uint64(x[16:]))
+		le.PutUint64(to[24:], le.Uint64(x[24:]))
+		le.PutUint64(to[32:], le.Uint64(x[32:]))
+		le.PutUint64(to[40:], le.Uint64(x[40:]))
+		le.PutUint64(to[48:], le.Uint64(x[48:]))
+		le.PutUint64(to[56:], le.Uint64(x[56:]))
+		b, hdr = b[min(64, n-32):], hdr[min(64, n-32):]
+		n = len(hdr)
+	}
 	x, y := (*[32]byte)(hdr), (*[32]byte)(hdr[n-32:])
 	to, end := (*[32]byte)(b), (*[32]byte)(b[n-32:])
 	le.PutUint64(to[0:], le.Uint64(x[0:]))
@@ -152,11 +181,4 @@ func putHeaders(b, hdr []byte) {
 	le.PutUint64(end[8:], le.Uint64(y[8:]))
 	le.PutUint64(end[16:], le.Uint64(y[16:]))
 	le.PutUint64(end[24:], le.Uint64(y[24:]))
-}
-
-func putWords(dst, src *[64]byte) {
-	le := binary.LittleEndian
-	for i := 0; i < 64; i += 8 {
-		le.PutUint64(dst[i:], le.Uint64(src[i:]))
-	}
 }

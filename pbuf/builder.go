@@ -29,6 +29,19 @@ func (b *Builder) Add(p *Pbuf) {
 	b.tail = addr(p)
 }
 
+// AddPart is Add for a packet that is a single buffer, and without the first n bytes of
+// it: there are as many, and something is in the Builder already.
+func (b *Builder) AddPart(p *Pbuf, n int) {
+	if debug {
+		p.assertLive()
+	}
+	p.payload += uintptr(n)
+	p.length -= uint32(n)
+	b.n += p.length
+	at(b.tail).next = addr(p)
+	b.tail = addr(p)
+}
+
 // Len returns the payload bytes added so far.
 func (b *Builder) Len() int { return int(b.n) }
 

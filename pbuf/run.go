@@ -28,21 +28,36 @@ func (pl *Pool) AllocRun(n, each int) *Pbuf {
 		return nil
 	}
 	var first, last *Pbuf
+	t := c.tag
 	for {
-		k := min(n, each)
-		p := c.alloc(Headroom, k)
-		if p == nil { // a backing may have less than it has lent
+		if c.n == 0 && !c.refill() { // a backing may have less than it has lent
 			c.failures++
 			if first != nil {
 				first.Free()
 			}
 			return nil
 		}
+		// As pop does.
+		c.n--
+		c.allocs++
+		a := c.free[c.n]
+		k := min(n, each)
+		p := at(a)
+		p.next = 0
+		p.payload = a + PbufSize + Headroom
 		p.totLen = uint32(n)
+		p.length = uint32(k)
+		p.tag = t
+		p.Meta = Meta{}
+		p.Time = 0
+		p.qnext = 0
+		if debug {
+			p.debugAlloc()
+		}
 		if last == nil {
 			first = p
 		} else {
-			last.next = addr(p)
+			last.next = a
 		}
 		if n -= k; n == 0 {
 			return first
@@ -155,9 +170,34 @@ func (l *Parts) Pop() *Pbuf {
 
 // Free frees all packets of the list.
 func (l *Parts) Free() {
+	if !debug {
+		l.freeRun()
+	}
 	for p := l.Pop(); p != nil; p = l.Pop() {
 		p.Free()
 	}
+}
+
+// freeRun frees the packets at the front of the list that are single buffers of one
+// class, at home and without other holders: all of them, as a rule.
+func (l *Parts) freeRun() {
+	p := load(&l.first)
+	if p == nil || p.state > stateClass || p.home != p.at {
+		return
+	}
+	t := p.tag
+	c := &pools[t.home].classes[t.state&stateClass]
+	room := c.free[c.n:]
+	n := 0
+	for n < len(room) && p != nil && p.ref == 1 && p.next == 0 && p.home == t.home && p.at == t.at && p.state == t.state {
+		p.ref = 0
+		room[n] = addr(p)
+		n++
+		p = load(&p.qnext)
+	}
+	c.n += n
+	c.frees += uint64(n)
+	l.first = addr(p)
 }
 
 // Gather is the reverse of Spread: the packets of l, single buffers, become the

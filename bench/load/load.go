@@ -87,8 +87,9 @@ type Config struct {
 	// rr, writes for bulk, datagrams for UDP, requests for HTTP and ping).
 	// 0: no bound; ping then sends when the last answer has come, or is late.
 	Rate float64
-	// InFlight bounds how many answers may be due at a time (rr); the
-	// connections take turns. 0: one on each.
+	// InFlight bounds how many answers may be due at a time (rr), or how many bytes
+	// written and not acknowledged, of which there may be a write in any case (bulk);
+	// the connections take turns. 0: one answer on each, all that each takes.
 	InFlight int
 	// Count ends the client after so many operations. 0: never.
 	Count uint64

@@ -208,9 +208,14 @@ func (q *queue) hand(l *txLink, ps []*pbuf.Pbuf, now int64) (n, bytes int, next 
 	n, bytes = q.pool.MakeAliases(ps, &l.by, now, q.addrs[:min(most, l.slots)])
 	l.home.out += n
 	l.slots -= n
-	for _, a := range q.addrs[:n] {
-		l.push(completion{buf: a, info: infoAlias})
+	if l.outN+n > len(l.out) {
+		l.deliver()
 	}
+	out := l.out[l.outN:]
+	for i, a := range q.addrs[:min(n, len(out))] {
+		out[i] = completion{buf: a, info: infoAlias}
+	}
+	l.outN += n
 	return n, bytes, undone
 }
 

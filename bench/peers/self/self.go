@@ -102,12 +102,12 @@ func from(n int) (list []netip.Addr) {
 }
 
 // client makes the load of a shard.
-func client(s *work.Spec) func(*stack.Stack, int) load.Client {
+func client(s *work.Spec, o *bench.Options) func(*stack.Stack, int) load.Client {
 	return func(st *stack.Stack, n int) load.Client {
 		c := load.Config{To: server(load.PortEcho), Conns: n, Size: s.Size, From: from(n)}
 		switch s.Work {
 		case work.Bulk, work.BulkGSO:
-			c.To, c.Size = server(load.PortDiscard), 0
+			c.To, c.Size, c.InFlight = server(load.PortDiscard), o.Write, o.InFlight
 			return load.NewBulk(st, c)
 		case work.CPS:
 			return load.NewCPS(st, c)
@@ -128,7 +128,7 @@ func onTestbed(s *work.Spec, layout bench.Layout) (rate float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	o.Client = client(s)
+	o.Client = client(s, &o)
 	tb, err := bench.New(o)
 	if err != nil {
 		return 0, err
@@ -190,7 +190,7 @@ func heapOf(s *work.Spec) (bytes float64, err error) {
 		return 0, err
 	}
 	o.Cores = o.Cores.First(1)
-	o.Client = client(s)
+	o.Client = client(s, &o)
 	var tb *bench.Testbed
 	bytes, err = work.Grown(1, func() (err error) {
 		if tb, err = bench.New(o); err != nil {
