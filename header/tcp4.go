@@ -60,28 +60,45 @@ type TCP4Fields struct {
 // Encode fills all 54 bytes, both checksums included. The packet may not be
 // fragmented, so its ID is 0 (RFC 6864 4.1).
 func (h *TCP4) Encode(f *TCP4Fields) {
-	total := uint64(f.Len) + IPv4Len
-	addrs := uint64(f.Src)<<32 | uint64(f.Dst)
-	addrSum := uint64(f.Src) + uint64(f.Dst)
-	ttl := uint64(f.TTL)<<8 | uint64(ProtoTCP)
-	ipSum := ^fold(addrSum + ttl + (0x4500 + ipv4DF) + uint64(f.TOS) + total)
+	sum := f.Sum
+	if f.Partial {
+		sum = TCP4Partial
+	}
+	h.Put(f.Link, uint64(f.Src)<<32|uint64(f.Dst), uint64(f.Ports)<<32|uint64(f.Seq),
+		uint64(f.Ack)<<32|TCP4Control(f.HdrLen, f.Flags, f.Window), uint64(f.Len)<<16|uint64(f.TTL)<<8|uint64(f.TOS), sum)
+}
 
-	// Data offset, flags, window.
-	ctl := uint64(f.HdrLen)<<26 | uint64(f.Flags)<<16 | uint64(f.Window)
-	sum := addrSum + uint64(ProtoTCP) + uint64(f.Len) // the pseudo-header's
-	check := uint64(fold(sum))
-	if !f.Partial {
-		sum += uint64(f.Ports) + uint64(f.Seq) + uint64(f.Ack) + ctl + f.Sum
-		check = uint64(^fold(sum))
+// TCP4Partial in the place of Put's sum leaves the checksum to an offload.
+const TCP4Partial = 1 << 63
+
+// TCP4Control is the low half of Put's ackCtl: data offset, flags, window.
+func TCP4Control(hdrLen uint32, flags TCPFlags, window uint16) uint64 {
+	return uint64(hdrLen)<<26 | uint64(flags)<<16 | uint64(window)
+}
+
+// Put is Encode for who has the fields in registers, where they stay: addrs has the
+// source address in the high half, portsSeq the ports, ackCtl the acknowledgement
+// number, ip is Len<<16 | TTL<<8 | TOS, sum TCP4Fields.Sum or TCP4Partial.
+func (h *TCP4) Put(l *Link, addrs, portsSeq, ackCtl, ip, sum uint64) {
+	l4, ttlTOS := ip>>16, ip&0xffff
+	total := l4 + IPv4Len
+	addrSum := addrs>>32 + addrs&0xffffffff
+	ipSum := ^fold(addrSum + ttlTOS + (0x4500 + ipv4DF + uint64(ProtoTCP)) + total)
+	pseudo := addrSum + uint64(ProtoTCP) + l4
+	var check uint16
+	if sum == TCP4Partial {
+		check = fold(pseudo)
+	} else {
+		check = ^fold(pseudo + portsSeq>>32 + portsSeq&0xffffffff + ackCtl>>32 + ackCtl&0xffffffff + sum)
 	}
 	be := binary.BigEndian
-	be.PutUint64(h[0:8], f.Link.w0)
-	be.PutUint64(h[8:16], f.Link.w1|0x4500|uint64(f.TOS))
-	be.PutUint64(h[16:24], total<<48|ipv4DF<<16|ttl)
+	be.PutUint64(h[0:8], l.w0)
+	be.PutUint64(h[8:16], l.w1|0x4500|ttlTOS&0xff)
+	be.PutUint64(h[16:24], total<<48|ipv4DF<<16|ttlTOS&0xff00|uint64(ProtoTCP))
 	be.PutUint64(h[24:32], uint64(ipSum)<<48|addrs>>16)
-	be.PutUint64(h[32:40], addrs<<48|uint64(f.Ports)<<16|uint64(f.Seq>>16))
-	be.PutUint64(h[40:48], uint64(f.Seq)<<48|uint64(f.Ack)<<16|ctl>>16)
-	be.PutUint64(h[46:54], ctl<<32|check<<16)
+	be.PutUint64(h[32:40], addrs<<48|portsSeq>>16)
+	be.PutUint64(h[40:48], portsSeq<<48|ackCtl>>16)
+	be.PutUint64(h[46:54], ackCtl<<32|uint64(check)<<16)
 }
 
 // TimestampSum returns what the option that PutTimestamp writes adds to

@@ -58,9 +58,50 @@ type TCPOptions struct {
 // (RFC 7323 2.3). Of options given twice the last counts.
 func ParseTCPOptions(b []byte, o *TCPOptions) Fault {
 	*o = TCPOptions{}
+	if o.parseSYN(b) {
+		return OK
+	}
 	o.WScale = -1
 	return o.parse(b, o.parseWords(b))
 }
+
+// parseSYN takes what the SYNs of nearly all connections say, laid out as PutSYN
+// does it or as Linux: compared in wide words. False: it is another layout.
+func (o *TCPOptions) parseSYN(b []byte) bool {
+	var scale, ts uint64
+	switch len(b) {
+	case TCPSYNLen:
+		w := binary.BigEndian.Uint64(b)
+		if w&^synVaries != synWords || binary.BigEndian.Uint64(b[8:]) != sackThenTS {
+			return false
+		}
+		o.MSS, scale, ts = uint16(w>>32), w&0xff, binary.BigEndian.Uint64(b[16:])
+	case linuxSYNLen:
+		w, ws := binary.BigEndian.Uint64(b), uint64(binary.BigEndian.Uint32(b[16:]))
+		if w&^(0xffff<<32) != linuxWords || ws>>8 != wscaleWord>>8 {
+			return false
+		}
+		o.MSS, scale, ts = uint16(w>>32), ws&0xff, binary.BigEndian.Uint64(b[8:])
+	default:
+		return false
+	}
+	o.WScale, o.SACKPermitted, o.HasTS = int8(min(scale, TCPMaxWScale)), true, true
+	o.TSVal, o.TSEcr = uint32(ts>>32), uint32(ts)
+	return true
+}
+
+// What those layouts are made of: MSS and scale vary in the first word of ours, and
+// the MSS in that of Linux.
+const (
+	mssWord     = TCPOptMSS<<24 | 4<<16
+	wscaleWord  = TCPOptNOP<<24 | TCPOptWScale<<16 | 3<<8
+	sackWord    = TCPOptNOP<<24 | TCPOptNOP<<16 | TCPOptSACKPermitted<<8 | 2
+	synWords    = mssWord<<32 | wscaleWord
+	synVaries   = 0xffff<<32 | 0xff
+	sackThenTS  = sackWord<<32 | timestampWord
+	linuxWords  = mssWord<<32 | TCPOptSACKPermitted<<24 | 2<<16 | TCPOptTimestamp<<8 | 10
+	linuxSYNLen = TCPMSSLen + TCPTimestampLen + TCPWScaleLen
+)
 
 // parseWords takes the options of SYNs as nearly everybody lays them out, each in
 // words of its own or sharing one, and returns how far it came.
@@ -289,6 +330,22 @@ func PutWScale(b []byte, shift uint8) int {
 func PutSACKPermitted(b []byte) int {
 	binary.BigEndian.PutUint32(b, TCPOptNOP<<24|TCPOptNOP<<16|TCPOptSACKPermitted<<8|2)
 	return TCPSACKPermittedLen
+}
+
+// TCPSYNLen is what PutSYN writes.
+const TCPSYNLen = TCPMSSLen + TCPWScaleLen + TCPSACKPermittedLen + TCPTimestampLen
+
+// PutSYN writes what PutMSS, PutWScale, PutSACKPermitted and PutTimestamp do, one
+// behind the other, to b, which has room for it, and returns what that adds to
+// TCP4Fields.Sum.
+func PutSYN(b []byte, mss uint16, shift uint8, tsval, tsecr uint32) uint64 {
+	_ = b[TCPSYNLen-1]
+	w := uint64(synWords) | uint64(mss)<<32 | uint64(shift)
+	ts := uint64(tsval)<<32 | uint64(tsecr)
+	binary.BigEndian.PutUint64(b, w)
+	binary.BigEndian.PutUint64(b[8:], sackThenTS)
+	binary.BigEndian.PutUint64(b[16:], ts)
+	return w>>32 + w&0xffffffff + sackWord + TimestampSum(tsval, tsecr)
 }
 
 // PutTimestamp writes NOP NOP and a timestamp option (RFC 7323 3.2 and appendix

@@ -222,7 +222,12 @@ func (t *TCP) recvBuf() uint32 {
 
 // maxMSS is the largest segment that the path's interface and the
 // configuration allow; what we announce (RFC 9293 3.7.1, RFC 6691).
-func (t *TCP) maxMSS() int { return t.maxMSSBy(t.nif, t.remote) }
+func (t *TCP) maxMSS() int {
+	if nif := t.nif; nif != nil && t.cold == nil && t.s.cfg.TCP.MSS == 0 && t.remote.Is4() { // nearly always
+		return min(nif.mtu-header.IPv4Len-header.TCPLen, 65495)
+	}
+	return t.maxMSSBy(t.nif, t.remote)
+}
 
 // maxMSSBy is maxMSS for packets to dst that leave by nif, nil: not known yet.
 func (t *TCP) maxMSSBy(nif *Netif, dst header.Addr) int {
@@ -266,7 +271,8 @@ func ipLen(dst header.Addr) int {
 func (s *Stack) choosePort(local, remote header.Addr, rport uint16) (port uint16, hash uint32) {
 	cfg := &s.cfg.TCP
 	full := &s.tcp.full
-	if *full == (fullPorts{local, remote, rport, s.tcp.freed, s.pathGen}) && (!cfg.TimeWaitReuse || s.now < s.tcp.fullUntil) {
+	if full.freed == s.tcp.freed && full.rport == rport && full.gen == s.pathGen && full.remote == remote && full.local == local &&
+		(!cfg.TimeWaitReuse || s.now < s.tcp.fullUntil) {
 		return 0, 0
 	}
 	n := uint32(cfg.PortMax-cfg.PortMin) + 1
@@ -319,8 +325,8 @@ func (s *Stack) flowSecrets(local header.Addr, lport uint16, remote header.Addr,
 // (RFC 6056 3.3.3).
 func (s *Stack) portOffset(local, remote header.Addr, rport uint16) uint32 {
 	m := &s.tcp.lastOffset // many connections in a row go to the same end
-	if ends := (flowEnds{local, remote, 0, rport}); m.ends != ends || !m.valid {
-		k := &s.tcp.isnKey
+	if !m.valid || m.ends.rport != rport || m.ends.remote != remote || m.ends.local != local {
+		k, ends := &s.tcp.isnKey, flowEnds{local, remote, 0, rport}
 		*m = portOffset{ends: ends, offset: uint32(flowHash64(k[2], k[3], ends)), valid: true}
 	}
 	return m.offset
@@ -341,14 +347,12 @@ type flowEnds struct {
 
 // flowHash64 is SipHash-2-4 of a flow under a key.
 func flowHash64(k0, k1 uint64, f flowEnds) uint64 {
-	var b [40]byte
-	be := binary.BigEndian
 	ports := uint32(f.lport)<<16 | uint32(f.rport)
 	if f.local.Is4() && f.remote.Is4() { // a third of the work
-		be.PutUint64(b[0:], f.local.Lo()<<32|uint64(f.remote.Uint32()))
-		be.PutUint32(b[8:], ports)
-		return siphash.Hash(k0, k1, b[:12])
+		return sipHash12(k0, k1, f.local.Lo()<<32|uint64(f.remote.Uint32()), ports)
 	}
+	var b [40]byte
+	be := binary.BigEndian
 	be.PutUint64(b[0:], f.local.Hi())
 	be.PutUint64(b[8:], f.local.Lo())
 	be.PutUint64(b[16:], f.remote.Hi())

@@ -339,6 +339,9 @@ func (t *TCP) optionsLen(syn bool) int {
 		}
 		return 0
 	}
+	if t.plainSYN() {
+		return header.TCPSYNLen
+	}
 	n := header.TCPMSSLen + t.synExtraLen()
 	if t.offers(tfTimestamps, cfg.NoTimestamps) {
 		n += header.TCPTimestampLen

@@ -37,6 +37,7 @@ type tcpState struct {
 	fullUntil  int64
 	freed      uint64 // PCBs that were freed
 	rcvScale   uint8
+	synAll     bool // TCPConfig.synAll
 	ackEvery   uint8
 	rtt        rttEstimator // of new connections
 
@@ -67,6 +68,7 @@ func (s *Stack) tcpInit() {
 			ts.rcvScale++
 		}
 	}
+	ts.synAll = s.cfg.TCP.synAll()
 	ts.ccKind, _ = ccKindOf(s.cfg.TCP.Congestion) // Validate knows it
 	s.flowKey = makeFlowKey(ts.isnKey[0], ts.isnKey[1])
 	ts.rtt.setBounds(&s.cfg.TCP)

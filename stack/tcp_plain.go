@@ -113,8 +113,12 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 	if !nif.plainOut || !n.usable() || !t.local.Is4() {
 		return false
 	}
-	syn := flags&header.TCPSyn != 0
-	hdr := header.TCPLen + t.optionsLen(syn)
+	syn, hdr := flags&header.TCPSyn != 0, header.TCPLen
+	if syn {
+		hdr += t.optionsLen(true)
+	} else if t.flags&tfTimestamps != 0 {
+		hdr += header.TCPTimestampLen
+	}
 	data := p.TotLen()
 	l4 := hdr + data
 	big := data > int(t.mss)
@@ -128,27 +132,26 @@ func (t *TCP) sendPlain(p *pbuf.Pbuf, seq header.Seq, flags header.TCPFlags, g *
 	if !p.AddHeader(header.EthernetLen + header.IPv4Len + hdr) {
 		return false
 	}
-	var f header.TCP4Fields // one by one: a literal would be made elsewhere and copied
-	f.Link, f.Src, f.Dst, f.Ports = &n.link, t.local.Uint32(), t.remote.Uint32(), uint32(t.lport)<<16|uint32(t.rport)
-	f.Seq, f.Len, f.HdrLen, f.Flags = seq, uint32(l4), uint32(hdr), flags
-	f.TOS, f.TTL, f.Sum, f.Partial = t.tos, t.ttl, uint64(g.sum), partial
+	var ack uint64
 	if flags&header.TCPAck != 0 {
-		f.Ack = t.rcvNxt
+		ack = uint64(t.rcvNxt)
 		t.acked()
 	}
-	f.Window = t.windowField(syn)
-	b := p.Payload()
+	b, sum := p.Payload(), uint64(g.sum)
 	switch {
 	case syn:
-		opts := b[header.TCP4Len : header.TCP4Len+hdr-header.TCPLen]
-		t.putOptions(opts, true)
-		f.Sum += uint64(header.Checksum(opts, 0))
+		sum += t.putSYN(b[header.TCP4Len : header.TCP4Len+hdr-header.TCPLen])
 	case hdr != header.TCPLen:
 		tsVal := s.tsNow + t.tsOffset
 		header.PutTimestamp(b[header.TCP4Len:], tsVal, t.tsRecent)
-		f.Sum += header.TimestampSum(tsVal, t.tsRecent)
+		sum += header.TimestampSum(tsVal, t.tsRecent)
 	}
-	(*header.TCP4)(b).Encode(&f)
+	if partial {
+		sum = header.TCP4Partial
+	}
+	(*header.TCP4)(b).Put(&n.link, uint64(t.local.Uint32())<<32|uint64(t.remote.Uint32()),
+		uint64(uint32(t.lport)<<16|uint32(t.rport))<<32|uint64(seq),
+		ack<<32|header.TCP4Control(uint32(hdr), flags, t.windowField(syn)), uint64(l4)<<16|uint64(t.ttl)<<8|uint64(t.tos), sum)
 	p.L2Len, p.L3Len, p.L4Len = header.EthernetLen, header.IPv4Len, uint8(hdr)
 	if partial {
 		t.orderCut(p, data, 0)

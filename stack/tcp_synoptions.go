@@ -30,3 +30,26 @@ func (t *TCP) putSynExtra(b []byte) int {
 	}
 	return n + t.putFastOpen(b[n:])
 }
+
+// synAll reports whether the configuration has SYNs carry just what nearly all do.
+func (c *TCPConfig) synAll() bool {
+	return !c.NoTimestamps && !c.NoSACK && !c.NoWindowScale && !c.UserTimeoutOption
+}
+
+// plainSYN reports whether our SYN or SYN-ACK has those options and no other:
+// header.PutSYN's.
+func (t *TCP) plainSYN() bool {
+	const all = tfTimestamps | tfSack | tfWScale
+	return t.cold == nil && t.s.tcp.synAll &&
+		(t.flags&all == all || t.state == StateSynSent || t.state == StateClosed)
+}
+
+// putSYN writes the options of a SYN or SYN-ACK, optionsLen of them, to b, and
+// returns their sum.
+func (t *TCP) putSYN(b []byte) uint64 {
+	if t.plainSYN() {
+		return header.PutSYN(b, uint16(t.maxMSS()), t.s.tcp.rcvScale, t.s.tsNow+t.tsOffset, t.tsRecent)
+	}
+	t.putOptions(b, true)
+	return uint64(header.Checksum(b, 0))
+}
