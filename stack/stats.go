@@ -83,7 +83,7 @@ type TCPStats struct {
 	InOctets, OutOctets uint64 // application data
 	PureAcksIn          uint64
 	DelayedAcks         uint64
-	PredictedHits       uint64 // segments that took header prediction
+	PredictedHits       uint64 // segments of open connections that took header prediction
 	DupAcksIn           uint64
 	FastRetransmits     uint64
 	SpuriousRecoveries  uint64 // taken back (RFC 4015)

@@ -109,7 +109,7 @@ func (s *Stack) tcpDeliver(t *TCP, h *header.TCP, opts []byte) {
 		return
 	}
 	t.flags |= tfInInput
-	if !t.predict(in, opts) {
+	if !t.predict(in, opts) && !t.predictEdge(in, opts) {
 		t.inputSlow(in, opts)
 	}
 	if in.p != nil {
@@ -224,8 +224,7 @@ func (t *TCP) predict(in *inSegment, opts []byte) bool {
 	st := &t.s.stats.TCP
 	st.PredictedHits++
 	t.heard()
-	// The window's update rule (RFC 9293 3.10.7.4) holds: seq is the newest.
-	t.setSendWindow(wnd, in)
+	t.updateSendWindow(wnd, in)
 	if acked != 0 {
 		if in.n == 0 {
 			st.PureAcksIn++
