@@ -107,6 +107,16 @@ func (t *TCP) ackAdvance(ack header.Seq, tsEcr uint32) {
 // freeAcked frees the queued segments that ack covers and returns how many
 // bytes of data those were.
 func (t *TCP) freeAcked(ack header.Seq, tsEcr uint32) (data uint32) {
+	if p := t.sndq.Head(); p != nil && ack == t.sndMax && t.sndq.Len() == 1 && t.flags&(tfLoss|tfOwnCC) == 0 {
+		// A request, an answer, SYN or FIN that was sent once and is all there is.
+		if g := seg(p); g.tx == 1 && !g.apart && g.mark&segSacked == 0 && t.unsent == nil {
+			data = g.n
+			t.sampleRTT(t.s.now - g.sentAt)
+			t.sndq.Pop()
+			p.Free()
+			return data
+		}
+	}
 	filled := false // a hole
 	for p := t.sndq.Head(); p != nil; p = t.sndq.Head() {
 		g := seg(p)

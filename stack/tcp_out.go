@@ -43,6 +43,9 @@ func (t *TCP) flushAck() {
 // outputData sends unsent segments as far as they may go. False: a buffer or
 // the path was missing; the timer will try again.
 func (t *TCP) outputData() bool {
+	if p := t.unsent; p != nil && t.flags&tfOutSlow == 0 && t.outputOne(p) {
+		return true
+	}
 	ok := true
 	if t.sndMax == t.sndUna && t.cc.state|uint32(t.flags&tfOwnCC) != 0 {
 		t.ccStart()
@@ -103,6 +106,47 @@ func (t *TCP) outputData() bool {
 		t.noteLimit()
 	}
 	return ok
+}
+
+// tfOutSlow are the conditions in which outputOne must not be used.
+const tfOutSlow = tfOwnCC | tfLoss | tfProbe | tfPull | tfECN | tfPersist | tfRecovery | tfRTO | tfFast
+
+// outputOne is outputData for a new segment that is the only unsent one, is not
+// longer than the MSS, and fits the window and what goes out without a probe's timer
+// being moved: what a request, an answer, SYN or FIN are. False: nothing was done.
+func (t *TCP) outputOne(p *pbuf.Pbuf) bool {
+	g := seg(p)
+	end := g.end()
+	inFlight := end.Sub(t.sndUna)
+	if p.QNext() != nil || g.seq != t.sndNxt || g.seq != t.sndMax || inFlight > uint32(t.mss) || inFlight > min(t.sndWnd, t.cc.Cwnd) && g.n != 0 ||
+		g.tx != 0 || g.pull || g.run || p.RefCount() > 1 {
+		return false
+	}
+	if g.seq == t.sndUna {
+		if t.cc.state != 0 {
+			return false // ccStart
+		}
+	} else if t.flags&tfNoDelay == 0 && g.n != 0 && g.flags&header.TCPFin == 0 {
+		return false // nagleHolds
+	}
+	if t.pathGen != t.s.pathGen || t.neigh == nil || t.nif.holds() {
+		return false
+	}
+	flags := g.flags
+	if t.state != StateSynSent {
+		flags |= header.TCPAck
+	}
+	p.Ref()
+	if !t.sendPlain(p, g.seq, flags, g) {
+		p.Free()
+		return false
+	}
+	g.hdr, g.tx, g.sentAt = uint8(p.TotLen()-int(g.n)), 1, t.s.now
+	t.unsent, t.sndNxt, t.sndMax = nil, end, end
+	if t.rtxAt == 0 {
+		t.restartRtx()
+	}
+	return true
 }
 
 // outputFirst sends what goes before all that is new, and a probe of the path MTU
