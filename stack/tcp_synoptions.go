@@ -32,8 +32,8 @@ func (t *TCP) putSynExtra(b []byte) int {
 }
 
 // synAll reports whether the configuration has SYNs carry just what nearly all do.
-func (c *TCPConfig) synAll() bool {
-	return !c.NoTimestamps && !c.NoSACK && !c.NoWindowScale && !c.UserTimeoutOption
+func (t *TCPConfig) synAll() bool {
+	return !t.NoTimestamps && !t.NoSACK && !t.NoWindowScale && !t.UserTimeoutOption
 }
 
 // plainSYN reports whether our SYN or SYN-ACK has those options and no other:
