@@ -6,6 +6,7 @@
 #include <rte_interrupts.h>
 #include <rte_net.h>
 #include <rte_prefetch.h>
+#include <rte_version.h>
 
 #include "inline.h"
 
@@ -161,8 +162,10 @@ static inline struct sp_pbuf *sp_alias(struct sp_queue *q, const struct rte_mbuf
 		return NULL; /* it is copied */
 	}
 	h->buf_addr = m->buf_addr;
-#if !defined(RTE_IOVA_IN_MBUF) || RTE_IOVA_IN_MBUF
+#if RTE_VERSION < RTE_VERSION_NUM(22, 11, 0, 0)
 	h->buf_iova = m->buf_iova;
+#else
+	rte_mbuf_iova_set(h, rte_mbuf_iova_get(m));
 #endif
 	h->buf_len = m->buf_len;
 	h->ol_flags = RTE_MBUF_F_INDIRECT;

@@ -64,6 +64,9 @@ static inline struct rte_mbuf *sp_build(struct sp_queue *q, struct sp_burst *b, 
 			sp_hold(q, b, i, m, p);
 			return m;
 		}
+		if (p->len < q->hold_least && (m = sp_spare(q, b, i, p)) != NULL) {
+			return m;
+		}
 	}
 	return sp_hard(q, b, i);
 }
@@ -111,15 +114,15 @@ static uint32_t sp_send(struct sp_queue *q, struct sp_burst *b, uint32_t built)
 	for (i = 0; unlikely(b->hard) && i < n; i++) {
 		sp_sent(q, b, i);
 	}
+	bad = n == good && good < built;
+	for (i = built; i-- != n;) { /* backwards, as holds are a stack here */
+		sp_undo(q, b, i);
+	}
 	if (b->copied != 0) {
 		SP_COUNT(q->n.tx_copied, b->copied);
 	}
 	if (b->held != 0) {
 		SP_COUNT(q->n.tx_held, b->held);
-	}
-	bad = n == good && good < built;
-	for (i = built; i-- != n;) { /* backwards, as holds are a stack here */
-		sp_undo(q, b, i);
 	}
 	if (n != 0) {
 		SP_COUNT(q->n.tx_packets, n);

@@ -2,6 +2,10 @@
 #ifndef SP_TX_H
 #define SP_TX_H
 
+#include <string.h>
+
+#include <rte_prefetch.h>
+
 #include "inline.h"
 
 /* How a packet goes out. */
@@ -10,6 +14,7 @@ enum sp_way {
 	SP_HELD,     /* so is its mbuf, with a reference of ours */
 	SP_EXTERNAL, /* the device reads its bytes through other mbufs */
 	SP_COPIED,   /* the device has a copy */
+	SP_SPARED,   /* so it has, and our reference is dropped already, as others hold the packet */
 	SP_LATER,    /* it does not go now: no mbufs */
 	SP_REFUSED   /* it does not go: too short or too long */
 };
@@ -96,6 +101,51 @@ static inline void sp_hold(struct sp_queue *q, struct sp_burst *b, uint32_t i, s
 	h->pbuf = b->ps[i];
 	b->way[i] = SP_HELD;
 	b->held++;
+}
+
+/* sp_move copies n bytes. Most packets that are copied are of one or two hundred,
+ * for which a call is the greater part. */
+static inline void sp_move(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	uint32_t i;
+	if (unlikely(n < 64 || n > 512)) {
+		memcpy(to, from, n);
+		return;
+	}
+	for (i = 0; i + 64 < n; i += 64) {
+		memcpy(to + i, from + i, 64);
+	}
+	memcpy(to + n - 64, from + n - 64, 64); /* some of it for the second time */
+}
+
+/* sp_get_ahead is sp_get that fetches what those after this one will get. */
+static inline struct rte_mbuf *sp_get_ahead(struct sp_class *c)
+{
+	struct rte_mbuf *m = sp_get(c);
+	if (likely(c->back_n >= 2)) {
+		const struct rte_mbuf *later = sp_mbuf_of(c->back[c->back_n - 2]);
+		rte_prefetch0(later);
+		rte_prefetch0((const uint8_t *)later + SP_MBUF + SP_PRIV + SP_HEADROOM);
+	}
+	return m;
+}
+
+/* sp_spare makes a copy of a packet in one buffer that others hold too, as those are
+ * of TCP's that go as copies; NULL: it is longer, or there is no mbuf. */
+static inline struct rte_mbuf *sp_spare(struct sp_queue *q, struct sp_burst *b, uint32_t i, struct sp_pbuf *p)
+{
+	struct rte_mbuf *m;
+	if (unlikely(p->len > q->copy_small_room || (m = sp_get_ahead(&q->pool->class[0])) == NULL)) {
+		return NULL;
+	}
+	m->data_off = SP_HEADROOM;
+	m->data_len = (uint16_t)p->len;
+	b->orders |= sp_first(m, p, 1);
+	sp_move(rte_pktmbuf_mtod(m, uint8_t *), (const uint8_t *)(uintptr_t)p->payload, p->len);
+	p->ref--;
+	b->copied++;
+	b->way[i] = SP_SPARED;
+	return m;
 }
 
 /* sp_ours reports whether the element of a buffer may be the device's as it is,

@@ -72,21 +72,6 @@ static struct rte_mbuf *sp_copy_parts(struct sp_queue *q, struct sp_burst *b, ui
 	return first;
 }
 
-/* sp_move copies n bytes. Most packets that are copied are of one or two hundred,
- * for which a call is the greater part. */
-static inline void sp_move(uint8_t *to, const uint8_t *from, uint32_t n)
-{
-	uint32_t i;
-	if (unlikely(n < 64 || n > 512)) {
-		memcpy(to, from, n);
-		return;
-	}
-	for (i = 0; i + 64 < n; i += 64) {
-		memcpy(to + i, from + i, 64);
-	}
-	memcpy(to + n - 64, from + n - 64, 64); /* some of it for the second time */
-}
-
 /* sp_copy makes a copy of a packet; NULL: no mbufs. In the one mbuf that most fit
  * in, only the line that a driver reads is written: the other one, and all links,
  * are as they must be while it lies in the mempool. */
@@ -99,13 +84,7 @@ static struct rte_mbuf *sp_copy(struct sp_queue *q, struct sp_burst *b, uint32_t
 		return sp_copy_parts(q, b, i);
 	}
 	if (small || q->own != NULL) {
-		struct sp_class *c = &q->pool->class[small ? 0 : SP_STANDARD];
-		m = sp_get(c);
-		if (likely(c->back_n >= 2)) { /* for the packets after this one */
-			const struct rte_mbuf *later = sp_mbuf_of(c->back[c->back_n - 2]);
-			rte_prefetch0(later);
-			rte_prefetch0((const uint8_t *)later + SP_MBUF + SP_PRIV + SP_HEADROOM);
-		}
+		m = sp_get_ahead(&q->pool->class[small ? 0 : SP_STANDARD]);
 	} else {
 		m = rte_mbuf_raw_alloc(q->copy);
 	}
@@ -321,6 +300,11 @@ void sp_undo(struct sp_queue *q, struct sp_burst *b, uint32_t i)
 		q->holds_tail--;
 		b->held--;
 		rte_mbuf_refcnt_set(m, 1);
+		break;
+	case SP_SPARED:
+		p->ref++;
+		b->copied--;
+		rte_pktmbuf_free(m);
 		break;
 	case SP_EXTERNAL:
 		q->holds_tail--; /* fall through */
