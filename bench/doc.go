@@ -28,9 +28,12 @@
 //
 // # Benchmarks
 //
-//	Bulk      sending, 1, 16, 1,000 connections; an operation is a kilobyte
+//	Bulk      sending, 1, 16, 1,000 connections; an operation is a kilobyte. With
+//	          pairs the connections of a core take turns, a write of some 64 KiB
+//	          each, with three under way (load.Config.InFlight)
 //	BulkOffload   the same with segments of up to 64 KiB, cut and joined in
-//	          software or by the wire
+//	          software (soft; turns of some 128 KiB, one at a time, which GRO joins
+//	          into one packet) or by the wire (port; all write as they can)
 //	RR        64 bytes there and back, 1 to 100,000 connections
 //	CPS       connect, 64 bytes each way, close
 //	HTTP      requests on kept connections

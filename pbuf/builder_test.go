@@ -39,6 +39,42 @@ func TestBuilderIsCat(t *testing.T) {
 	}
 }
 
+// TestBuilderAddPart: parts behind a chain, and in front of one, are what Add would have
+// made of them without their first bytes.
+func TestBuilderAddPart(t *testing.T) {
+	const cut = 66
+	// Each letter is a step: a chain, a single buffer, a part.
+	for _, steps := range []string{"sp", "cp", "spppp", "spcp", "sppsc", "cpspcp"} {
+		t.Run(steps, func(t *testing.T) {
+			pl := pbuftest.NewPool(t, pbuf.Config{DataRoom: 256, Buffers: 256, Small: 256})
+			var b pbuf.Builder
+			var want []byte
+			for i, c := range steps {
+				switch c {
+				case 'p':
+					data := pattern(cut + 100 + i)
+					b.AddPart(fill(t, pl, pbuf.KindPool, data), cut)
+					want = append(want, data[cut:]...)
+				default:
+					data := pattern(map[rune]int{'c': 600, 's': 100}[c] + i)
+					b.Add(fill(t, pl, pbuf.KindPool, data))
+					want = append(want, data...)
+				}
+				require.Equal(t, len(want), b.Len())
+			}
+			p := b.Finish()
+			require.Equal(t, want, content(p))
+			left := len(want)
+			for q := p; q != nil; q = q.Next() {
+				require.Equal(t, left, q.TotLen())
+				left -= q.Len()
+			}
+			require.Zero(t, left)
+			p.Free()
+		})
+	}
+}
+
 func TestSliceKeepsTheMemory(t *testing.T) {
 	pl := pbuftest.NewPool(t, pbuf.Config{})
 	data := pattern(2000)

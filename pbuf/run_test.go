@@ -84,6 +84,46 @@ func TestSpreadAndGather(t *testing.T) {
 	p.Free()
 }
 
+// TestPartsFree: of a list all go home, whoever else holds some of them, and what is not
+// of the first one's class or has others behind it, too.
+func TestPartsFree(t *testing.T) {
+	for name, c := range map[string]struct {
+		others string // s: of the small class, h: held by somebody, c: a chain
+	}{
+		"none": {""}, "alike": {"...."}, "held first": {"h..."}, "held": {"..h."}, "held last": {"...h"},
+		"small": {"..s."}, "small first": {"s..."}, "chain": {".c.."}, "all": {".s.h.c.h.s."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pl := pbuftest.NewPool(t, pbuf.Config{DataRoom: 2048, Buffers: 32, Small: 32})
+			var ps, kept []*pbuf.Pbuf
+			for _, o := range c.others {
+				p := pl.Alloc(pbuf.LayerTransport, 1000, pbuf.KindRAM)
+				switch o {
+				case 's':
+					p.Free()
+					p = pl.Alloc(pbuf.LayerTransport, 10, pbuf.KindRAM)
+				case 'h':
+					p.Ref()
+					kept = append(kept, p)
+				case 'c':
+					p.Cat(pl.Alloc(pbuf.LayerRaw, 1000, pbuf.KindRAM))
+				}
+				ps = append(ps, p)
+			}
+			l := pbuf.LinkParts(ps)
+			l.Free()
+			require.Nil(t, l.Head())
+			require.Equal(t, 32-len(kept), pl.Avail(pbuf.ClassStandard))
+			require.Equal(t, 32, pl.Avail(pbuf.ClassSmall))
+			for _, p := range kept {
+				require.Equal(t, 1, p.RefCount())
+				require.Nil(t, p.QNext(), "it can't be in a queue")
+				p.Free()
+			}
+		})
+	}
+}
+
 func TestCatRun(t *testing.T) {
 	pl := pbuftest.NewPool(t, pbuf.Config{Buffers: 16, DataRoom: 2048})
 	p := pl.AllocRun(1500, 1000)
