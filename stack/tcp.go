@@ -150,11 +150,10 @@ type TCP struct {
 	nif      *Netif
 	neigh    *neighbor
 	cold     *tcpCold
-	pathGen  uint32
-	tsOffset uint32
 	timerAt  int64
 	rtxAt    int64 // retransmission or persist
 	delack   int64
+	ctlAt    int64 // keepalive, FIN-WAIT-2, TIME-WAIT
 	ttl, tos uint8
 	ccKind   ccKind
 	ackEvery uint8  // segments that one ACK is for
@@ -169,7 +168,8 @@ type TCP struct {
 	recover    header.Seq // RFC 6582
 	iss, irs   header.Seq
 	ooBytes    uint32
-	ctlAt      int64 // keepalive, FIN-WAIT-2, TIME-WAIT
+	pathGen    uint32
+	tsOffset   uint32
 
 	ooseq    pbuf.Queue // out-of-order segments, sorted, disjoint
 	refused  *pbuf.Pbuf // data that RecvFunc refused

@@ -25,16 +25,26 @@ func (t *TCP) setRtx(at int64) {
 	t.arm(at)
 }
 
-// timerSoon has a connection fetched whose entry is about to fire.
-func (s *Stack) timerSoon(id uint32) { prefetchPCB(s.pcb(id)) }
+// timerSoon has the timers of a connection fetched whose entry is about to fire.
+func (s *Stack) timerSoon(id uint32) { prefetchTimers(s.pcb(id)) }
 
-// timerFired is the wheel's call: connection id's entry is due.
+// timerFired is the wheel's call: connection id's entry is due. Most often nothing
+// else is, as the timers have been moved since: of a connection that waits among very
+// many one cache line is touched, then.
 func (s *Stack) timerFired(id uint32) {
 	t := s.pcb(id)
 	t.timerAt = 0
+	if at := t.earliest(); at > s.now && t.cold == nil {
+		if at != Forever {
+			t.timerAt = at
+			s.tcp.wheel.schedule(id, at)
+		}
+		return
+	}
 	if t.s == nil {
 		return
 	}
+	prefetchPCB(t)
 	now := s.now
 	due := func(at int64) bool { return at != 0 && at <= now && t.s != nil }
 	if due(t.delack) {
@@ -83,14 +93,20 @@ func (t *TCP) delackTimeout() {
 	t.flushAck()
 }
 
-// rearm sets the entry to the earliest timer.
-func (t *TCP) rearm() {
+// earliest is the earliest of the timers that every connection has, or Forever.
+func (t *TCP) earliest() int64 {
 	at := int64(Forever)
 	for _, x := range [...]int64{t.delack, t.rtxAt, t.ctlAt} {
 		if x != 0 && x < at {
 			at = x
 		}
 	}
+	return at
+}
+
+// rearm sets the entry to the earliest timer.
+func (t *TCP) rearm() {
+	at := t.earliest()
 	if c := t.cold; c != nil {
 		for _, x := range [...]int64{c.pollAt, c.refusedAt} {
 			if x != 0 && x < at {
