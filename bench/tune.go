@@ -35,13 +35,19 @@ func Tune(o *Options) {
 // left whose acknowledgement is delayed: 64 KiB, three such writes being under way, or
 // where GRO joins them, what a packet of 128 KiB has (GROMax), one at a time.
 func tuneBulk(o *Options) {
-	o.HandOver, o.Burst = 2048, 64
-	o.Write, o.InFlight = 44*1448, 3*44*1448
-	win := 128 << 10
+	t := &o.Stack.TCP
+	o.HandOver = 2048
 	if o.Offload == OffloadSoft {
 		o.Burst, o.GROMax = 128, 128<<10
 		o.Write, o.InFlight = 90*1448, 90*1448
-		win = 256 << 10
+		t.SendBuf, t.RecvBuf = 256<<10, 256<<10
+		return
 	}
-	o.Stack.TCP.SendBuf, o.Stack.TCP.RecvBuf = win, win
+	o.Burst = 64
+	o.Write, o.InFlight = 44*1448, 3*44*1448
+	t.SendBuf, t.RecvBuf = 128<<10, 128<<10
+	// While the congestion window still cuts a write one segment may be left over.
+	// With three writes under way all connections would wait for its ACK, until their
+	// windows are those of idle ones again (RFC 5681 4.1).
+	t.DelayedAck = time.Millisecond
 }
