@@ -8,9 +8,9 @@ func Tune(o *Options) {
 	t := &o.Stack.TCP
 	t.TimeWait = -1 // ports are used again at once
 	// With very many connections each waits longer than 40 ms for its turn: the
-	// ACK of an answer had better wait for the next request, but not so long that
-	// the peer probes for it, after 200 ms (RFC 8985 7.2).
-	t.DelayedAck = 150 * time.Millisecond
+	// ACK of an answer had better wait for the next request, and the peer not probe
+	// for it meanwhile.
+	t.DelayedAck, t.MaxAckDelay = 450*time.Millisecond, 500*time.Millisecond
 	t.MinRTO = time.Second // as RFC 6298 2.4 has it; nothing is lost here
 	if o.Layout != Pairs {
 		return

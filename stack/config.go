@@ -137,6 +137,10 @@ type TCPConfig struct {
 	// DelayedAck is the longest an ACK waits. Default 40 ms, at most 500 ms
 	// (RFC 1122 4.2.3.2). Negative: every segment is acknowledged at once.
 	DelayedAck time.Duration
+	// MaxAckDelay is how long peers may delay the ACK of a single segment: a tail loss
+	// probe waits for that beyond two round trips (RFC 8985 7.2, TLP.max_ack_delay).
+	// Default 200 ms, at most 500 ms.
+	MaxAckDelay time.Duration
 	// AckEvery: an ACK at the latest after so many segments. Default 2 (RFC 9293
 	// 3.8.6.3), range 1 … 255.
 	AckEvery int
@@ -258,6 +262,7 @@ func (c *Config) setDefaults() {
 	def(&t.InitialWindow, 10)
 	def(&t.GSOMax, offload.MaxTSO)
 	def(&t.DelayedAck, 40*time.Millisecond)
+	def(&t.MaxAckDelay, 200*time.Millisecond)
 	def(&t.MinRTO, 200*time.Millisecond)
 	def(&t.MaxRTO, 60*time.Second)
 	def(&t.InitialRTO, time.Second)
@@ -334,6 +339,8 @@ func (c *Config) Validate() error {
 		return bad("TCP.GSO %d is no mode", t.GSO)
 	case t.DelayedAck > 500*time.Millisecond:
 		return bad("TCP.DelayedAck %v over 500 ms (RFC 1122 4.2.3.2)", t.DelayedAck)
+	case t.MaxAckDelay < 0 || t.MaxAckDelay > 500*time.Millisecond:
+		return bad("TCP.MaxAckDelay %v outside 0 … 500 ms (RFC 1122 4.2.3.2)", t.MaxAckDelay)
 	case t.MinRTO < time.Millisecond || t.MinRTO > t.InitialRTO || t.InitialRTO > t.MaxRTO:
 		return bad("TCP RTOs: want 1 ms ≤ MinRTO ≤ InitialRTO ≤ MaxRTO, have %v, %v, %v", t.MinRTO, t.InitialRTO, t.MaxRTO)
 	case t.Retries < 1 || t.SYNRetries < 1 || t.Retries > 255 || t.SYNRetries > 255:

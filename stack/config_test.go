@@ -44,6 +44,7 @@ func TestConfig_Contradictions(t *testing.T) {
 		"send buffer":         func(c *Config) { c.TCP.SendBuf = 1<<30 + 1 },
 		"MSS":                 func(c *Config) { c.TCP.MSS = 87 },
 		"initial window":      func(c *Config) { c.TCP.InitialWindow = -1 },
+		"peers' delayed ACK":  func(c *Config) { c.TCP.MaxAckDelay = 501 * time.Millisecond },
 		"delayed ACK":         func(c *Config) { c.TCP.DelayedAck = 501 * time.Millisecond },
 		"RTO order":           func(c *Config) { c.TCP.MinRTO = 2 * time.Second },
 		"RTO order, top":      func(c *Config) { c.TCP.MaxRTO = time.Millisecond },

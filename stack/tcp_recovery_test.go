@@ -2,6 +2,7 @@ package stack
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -223,6 +224,32 @@ func TestTLP_RFC8985_7_LastSegmentAgain(t *testing.T) {
 		acked 4000
 	`)
 	require.Equal(t, uint64(1), sc.s.stats.TCP.LossProbes)
+}
+
+// TestTLP_RFC8985_7_2_MaxAckDelay: the probe of a single segment waits for the ACK that
+// the peer may delay, by default 200 ms, or as long as the configuration says.
+func TestTLP_RFC8985_7_2_MaxAckDelay(t *testing.T) {
+	for delay, wait := range map[time.Duration]string{0: "230ms", 400 * time.Millisecond: "430ms"} {
+		cfg := noTS()
+		cfg.TCP.MaxAckDelay, cfg.TCP.MinRTO = delay, time.Second
+		sc := runScript(t, cfg, sackedFar+`
+			write 1000
+			> A 1 len=1000
+			+20ms
+			< A 1 ack=1001
+			write 1000
+			> A 1001 len=1000
+			+`+wait+`
+			>
+			+25ms
+			> A 1001 len=1000
+			+20ms
+			< A 1 ack=2001
+			stat timeouts 0
+			acked 2000
+		`)
+		require.Equal(t, uint64(1), sc.s.stats.TCP.LossProbes, delay)
+	}
 }
 
 // TestTLP_RFC8985_7_3_NewDataFirst: a probe is new data if there is some.

@@ -20,8 +20,6 @@ import (
 // them: retransmission.
 
 const (
-	// tlpMaxAckDelay is how long the ACK of a single segment may be delayed (7.2).
-	tlpMaxAckDelay = 200_000_000
 	// tlpSlack keeps bunched ACKs from causing probes over short round trips.
 	tlpSlack = 2_000_000
 	// tlpLeast keeps a peer that is not scheduled for a while, on the same machine or
@@ -73,7 +71,7 @@ func (t *TCP) setProbe(rto int64) {
 	pto := int64(t.rtt.srtt8)*250 + tlpSlack // 2 SRTT
 	pto = max(pto, tlpLeast)
 	if t.sndMax.Sub(t.sndUna) <= uint32(t.mss) {
-		pto += tlpMaxAckDelay
+		pto += int64(t.s.cfg.TCP.MaxAckDelay)
 	}
 	at := min(t.s.now+pto, rto)
 	t.rtt.afterProbe = uint16(min((rto-at)>>tickShift, 1<<16-1))
