@@ -156,29 +156,21 @@ func (c *cutter) template() {
 // makes the compiler of Go 1.26 fail if it is inlined: it does not expect the
 // addresses of off-heap memory there.)
 func putHeaders(b, hdr []byte) {
-	n := len(hdr)
-	le := binary.LittleEndian
-	if n > 64 {
-		x, to := (*[64]byte)(hdr), (*[64]byte)(b)
-		le.PutUint64(to[0:], le.Uint64(x[0:]))
-		le.PutUint64(to[8:], le.Uint64(x[8:]))
-		le.PutUint64(to[16:], le.Uint64(x[16:]))
-		le.PutUint64(to[24:], le.Uint64(x[24:]))
-		le.PutUint64(to[32:], le.Uint64(x[32:]))
-		le.PutUint64(to[40:], le.Uint64(x[40:]))
-		le.PutUint64(to[48:], le.Uint64(x[48:]))
-		le.PutUint64(to[56:], le.Uint64(x[56:]))
-		b, hdr = b[min(64, n-32):], hdr[min(64, n-32):]
-		n = len(hdr)
+	if len(hdr) > 64 {
+		put32((*[32]byte)(b), (*[32]byte)(hdr))
+		put32((*[32]byte)(b[32:]), (*[32]byte)(hdr[32:]))
+		k := min(64, len(hdr)-32)
+		b, hdr = b[k:], hdr[k:]
 	}
-	x, y := (*[32]byte)(hdr), (*[32]byte)(hdr[n-32:])
-	to, end := (*[32]byte)(b), (*[32]byte)(b[n-32:])
-	le.PutUint64(to[0:], le.Uint64(x[0:]))
-	le.PutUint64(to[8:], le.Uint64(x[8:]))
-	le.PutUint64(to[16:], le.Uint64(x[16:]))
-	le.PutUint64(to[24:], le.Uint64(x[24:]))
-	le.PutUint64(end[0:], le.Uint64(y[0:]))
-	le.PutUint64(end[8:], le.Uint64(y[8:]))
-	le.PutUint64(end[16:], le.Uint64(y[16:]))
-	le.PutUint64(end[24:], le.Uint64(y[24:]))
+	k := len(hdr) - 32
+	put32((*[32]byte)(b), (*[32]byte)(hdr))
+	put32((*[32]byte)(b[k:]), (*[32]byte)(hdr[k:]))
+}
+
+func put32(dst, src *[32]byte) {
+	le := binary.LittleEndian
+	le.PutUint64(dst[0:], le.Uint64(src[0:]))
+	le.PutUint64(dst[8:], le.Uint64(src[8:]))
+	le.PutUint64(dst[16:], le.Uint64(src[16:]))
+	le.PutUint64(dst[24:], le.Uint64(src[24:]))
 }

@@ -28,7 +28,6 @@ func (pl *Pool) AllocRun(n, each int) *Pbuf {
 		return nil
 	}
 	var first, last *Pbuf
-	t := c.tag
 	for {
 		if c.n == 0 && !c.refill() { // a backing may have less than it has lent
 			c.failures++
@@ -37,27 +36,13 @@ func (pl *Pool) AllocRun(n, each int) *Pbuf {
 			}
 			return nil
 		}
-		// As pop does.
-		c.n--
-		c.allocs++
-		a := c.free[c.n]
 		k := min(n, each)
-		p := at(a)
-		p.next = 0
-		p.payload = a + PbufSize + Headroom
+		p := c.pop(Headroom, k)
 		p.totLen = uint32(n)
-		p.length = uint32(k)
-		p.tag = t
-		p.Meta = Meta{}
-		p.Time = 0
-		p.qnext = 0
-		if debug {
-			p.debugAlloc()
-		}
 		if last == nil {
 			first = p
 		} else {
-			last.next = a
+			last.next = addr(p)
 		}
 		if n -= k; n == 0 {
 			return first

@@ -206,16 +206,7 @@ func (t *TCP) predict(in *inSegment, opts []byte) bool {
 		// window closes, or the data can't be kept.
 		return false
 	}
-	if t.flags&tfTimestamps != 0 {
-		val, ecr, ok := header.ParseTimestampFast(opts)
-		if !ok || int32(val-t.tsRecent) < 0 {
-			return false
-		}
-		if in.seq.LessEq(t.lastAck) { // RFC 7323 4.3 (2)
-			t.tsRecent, t.tsRecentAt = val, t.s.tsNow
-		}
-		in.opts.TSEcr = ecr
-	} else if len(opts) != 0 {
+	if !t.predictTimestamp(in, opts) {
 		return false
 	}
 	if t.flags&tfECN != 0 && in.n != 0 {
@@ -241,6 +232,23 @@ func (t *TCP) predict(in *inSegment, opts []byte) bool {
 		p.RemoveHeader(in.hdr)
 		t.deliver(p, in.n)
 	}
+	return true
+}
+
+// predictTimestamp is what checkSynchronized does about timestamps.
+// False: the segment has other options, or an old timestamp (RFC 7323 5.3).
+func (t *TCP) predictTimestamp(in *inSegment, opts []byte) bool {
+	if t.flags&tfTimestamps == 0 {
+		return len(opts) == 0
+	}
+	val, ecr, ok := header.ParseTimestampFast(opts)
+	if !ok || int32(val-t.tsRecent) < 0 {
+		return false
+	}
+	if in.seq.LessEq(t.lastAck) { // RFC 7323 4.3 (2)
+		t.tsRecent, t.tsRecentAt = val, t.s.tsNow
+	}
+	in.opts.TSEcr = ecr
 	return true
 }
 

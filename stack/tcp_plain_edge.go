@@ -1,8 +1,6 @@
 package stack
 
-import (
-	"github.com/shardstack/shardstack/header"
-)
+import "github.com/shardstack/shardstack/header"
 
 // Header prediction for the segments with which connections begin and end in
 // order. They take the way of the whole of RFC 9293 3.10.7, with what it asks and
@@ -65,23 +63,6 @@ func (t *TCP) predictEdge(in *inSegment, opts []byte) bool {
 	if fin {
 		t.finInput()
 	}
-	return true
-}
-
-// predictTimestamp is what predict and checkSynchronized do about timestamps.
-// False: the segment has other options, or an old timestamp (RFC 7323 5.3).
-func (t *TCP) predictTimestamp(in *inSegment, opts []byte) bool {
-	if t.flags&tfTimestamps == 0 {
-		return len(opts) == 0
-	}
-	val, ecr, ok := header.ParseTimestampFast(opts)
-	if !ok || int32(val-t.tsRecent) < 0 {
-		return false
-	}
-	if in.seq.LessEq(t.lastAck) { // RFC 7323 4.3 (2)
-		t.tsRecent, t.tsRecentAt = val, t.s.tsNow
-	}
-	in.opts.TSEcr = ecr
 	return true
 }
 
