@@ -81,10 +81,11 @@ func TestNoAlias(t *testing.T) {
 	slice := sliced.Slice(0, 500)
 	flagged.Flags = pbuf.TxTSO
 	out := make([]uintptr, 4)
-	for name, p := range map[string]*pbuf.Pbuf{
+	odd := map[string]*pbuf.Pbuf{
 		"short": buf(99), "long": buf(1501), "chain": chain, "has slices": sliced,
 		"slice": slice, "flag": flagged, "another pool's": filled(t, away, make([]byte, 500)),
-	} {
+	}
+	for name, p := range odd {
 		first := buf(500)
 		n, _ := home.MakeAliases([]*pbuf.Pbuf{first, p, first}, &by, 0, out)
 		require.Equal(t, 1, n, name)
@@ -92,6 +93,8 @@ func TestNoAlias(t *testing.T) {
 		require.Zero(t, n, "there is one already")
 		away.Borrowed(1)
 		pbuf.At(out[0]).Free()
+	}
+	for _, p := range odd { // not before: without the slice there are none
 		p.Free()
 	}
 	away.FlushLent()
