@@ -15,7 +15,7 @@ import (
 func TestFlowKeySpreadsFlowsThatDifferLittle(t *testing.T) {
 	k := makeFlowKey(1, 2)
 	const bits14 = 1 << 14
-	f := flowSlots{slots: make([]flowSlot, bits14), shift: 32 - 14}
+	f := makeFlowSlots(bits14, true)
 	for name, hash := range map[string]func(i uint32) uint32{
 		"ports":     func(i uint32) uint32 { return k.hash4(0xc6120001, 0xc6130001, uint16(i), 80) },
 		"addresses": func(i uint32) uint32 { return k.hash4(0xc6120001+i, 0xc6130001, 4000, 80) },
@@ -30,6 +30,30 @@ func TestFlowKeySpreadsFlowsThatDifferLittle(t *testing.T) {
 		// Thrown at random, 1 - 1/e of the slots have one or more: 10,357.
 		require.InDelta(t, 10357, len(used), 300, name)
 	}
+}
+
+// Flows of ports that follow each other are next to each other, eight a cache line of
+// the table, at either end of a connection; where the lines are is the key's secret.
+func TestFlowKeyKeepsNeighboursTogether(t *testing.T) {
+	k := makeFlowKey(5, 6)
+	f := makeFlowSlots(1<<14, true)
+	lines := map[uint32]bool{}
+	for first := uint16(0); first < 8000; first += slotsPerLine {
+		for name, hash := range map[string]func(i uint16) uint32{
+			"client": func(i uint16) uint32 { return k.hash4(0xc6120001, 0xc6130001, 80, first+i) },
+			"server": func(i uint16) uint32 { return k.hash4(0xc6130001, 0xc6120001, first+i, 80) },
+		} {
+			slots := map[uint32]bool{}
+			for i := range uint16(slotsPerLine) {
+				slots[f.home(hash(i))] = true
+				require.Equal(t, f.home(hash(0))/slotsPerLine, f.home(hash(i))/slotsPerLine, name)
+			}
+			require.Len(t, slots, slotsPerLine, name)
+			lines[f.home(hash(0))/slotsPerLine] = true
+		}
+	}
+	// 2000 thrown at 2048 lines hit 2048·(1 - 1/e^(2000/2048)) = 1277 of them.
+	require.InDelta(t, 1277, len(lines), 80)
 }
 
 func TestFlowKeyIsASecret(t *testing.T) {

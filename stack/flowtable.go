@@ -1,16 +1,19 @@
 package stack
 
+import "math/bits"
+
 // flowTable maps flow hashes to connection numbers: open addressing, linear
 // probing, eight slots a cache line. It grows by moving a few slots at each
 // insertion, so that no packet ever waits for a rehash.
 //
 // The hash is the NIC's, or the stack's own (flowhash.go). The low bits of a NIC's
 // choose the RETA entry, so within a shard they hardly vary; the slot comes from all
-// bits by multiplication.
+// bits by multiplication. The last bits of the stack's own tell neighbours apart.
 type flowTable struct {
 	cur, old flowSlots
 	moved    uint32 // slots of old that have been moved
 	n        int
+	own      bool // the hashes are the stack's own
 }
 
 type flowSlot struct {
@@ -24,27 +27,54 @@ const (
 	flowMoves    = 8       // slots of the old table moved at each insertion
 )
 
+// flowSlots are 2^width slots in columns, slot i being in column i mod columns. What
+// is not in its place is further down its column, or in the next one.
 type flowSlots struct {
-	slots []flowSlot
-	shift uint8 // 32 - log2(len)
+	slots  []flowSlot
+	column uint32 // columns-1
+	turn   uint8  // log2(columns)
+	width  uint8
 }
 
-func makeFlowSlots(n int) flowSlots {
-	shift := uint8(32)
-	for m := n; m > 1; m >>= 1 {
-		shift--
+const slotsPerLine = 8 // of a cache line
+
+// makeFlowSlots makes n slots, a power of two. Those for NICs' hashes are one column.
+// With hashes of our own a line's slots are one of each column: where neighbours of a
+// flow are in the way, so are neighbours of theirs, but not below.
+func makeFlowSlots(n int, own bool) flowSlots {
+	f := flowSlots{slots: make([]flowSlot, n), width: uint8(bits.Len(uint(n)) - 1)}
+	if own {
+		f.column, f.turn = slotsPerLine-1, 3
 	}
-	return flowSlots{slots: make([]flowSlot, n), shift: shift}
+	return f
 }
 
-// home is the slot where hash belongs (Fibonacci hashing).
-func (f *flowSlots) home(hash uint32) uint32 { return hash * 0x9e3779b1 >> (f.shift & 31) }
+// home is the slot where hash belongs: the last bits say in which column, and the
+// others where (Fibonacci hashing).
+func (f *flowSlots) home(hash uint32) uint32 {
+	return hash&^f.column*0x9e3779b1>>((32+f.turn-f.width)&31)<<(f.turn&31) | hash&f.column
+}
+
+// next is the slot to look at after i.
+func (f *flowSlots) next(i uint32) uint32 {
+	if i += f.column + 1; i >= uint32(len(f.slots)) {
+		i = (i + 1) & f.column
+	}
+	return i
+}
+
+// behind is how many times next leads from slot i to slot j.
+func (f *flowSlots) behind(i, j uint32) uint32 {
+	return (f.order(j) - f.order(i)) & uint32(len(f.slots)-1)
+}
+
+// order is the place of slot i in the sequence of all.
+func (f *flowSlots) order(i uint32) uint32 { return i>>f.turn | i<<(f.width-f.turn) }
 
 func (f *flowSlots) insert(hash, id uint32) {
-	mask := uint32(len(f.slots) - 1)
-	i := f.home(hash) & mask
-	for f.slots[i&mask].id != 0 {
-		i = (i + 1) & mask
+	i := f.home(hash)
+	for f.slots[i].id != 0 {
+		i = f.next(i)
 	}
 	f.slots[i] = flowSlot{hash, id + 1}
 }
@@ -54,8 +84,7 @@ func (f *flowSlots) find(hash, id uint32) int {
 	if len(f.slots) == 0 {
 		return -1
 	}
-	mask := uint32(len(f.slots) - 1)
-	for i := f.home(hash) & mask; f.slots[i].id != 0; i = (i + 1) & mask {
+	for i := f.home(hash); f.slots[i].id != 0; i = f.next(i) {
 		if f.slots[i].id == id+1 {
 			return int(i)
 		}
@@ -65,10 +94,9 @@ func (f *flowSlots) find(hash, id uint32) int {
 
 // remove empties slot i and closes the gap behind it.
 func (f *flowSlots) remove(i uint32) {
-	mask := uint32(len(f.slots) - 1)
-	for j := (i + 1) & mask; f.slots[j].id != 0; j = (j + 1) & mask {
+	for j := f.next(i); f.slots[j].id != 0; j = f.next(j) {
 		// Slot j may move to the gap if its home is not between the two.
-		if (j-f.home(f.slots[j].hash))&mask >= (j-i)&mask {
+		if f.behind(f.home(f.slots[j].hash), j) >= f.behind(i, j) {
 			f.slots[i] = f.slots[j]
 			i = j
 		}
@@ -76,7 +104,8 @@ func (f *flowSlots) remove(i uint32) {
 	f.slots[i] = flowSlot{}
 }
 
-func (t *flowTable) init() { t.cur = makeFlowSlots(flowMinSlots) }
+// init makes an empty table; own: for the stack's own hashes.
+func (t *flowTable) init(own bool) { t.own, t.cur = own, makeFlowSlots(flowMinSlots, own) }
 
 // insert adds connection id, which must not be in the table.
 func (t *flowTable) insert(hash, id uint32) {
@@ -84,7 +113,7 @@ func (t *flowTable) insert(hash, id uint32) {
 		t.move(flowMoves)
 	} else if t.n >= len(t.cur.slots)/2 {
 		t.old, t.moved = t.cur, 0
-		t.cur = makeFlowSlots(2 * len(t.old.slots))
+		t.cur = makeFlowSlots(2*len(t.old.slots), t.own)
 	}
 	t.cur.insert(hash, id)
 	t.n++

@@ -14,8 +14,7 @@ func (t *flowTable) ids(hash uint32) map[uint32]bool {
 		if tab.slots == nil {
 			continue
 		}
-		mask := uint32(len(tab.slots) - 1)
-		for i := tab.home(hash) & mask; tab.slots[i].id != 0; i = (i + 1) & mask {
+		for i := tab.home(hash); tab.slots[i].id != 0; i = tab.next(i) {
 			if s := tab.slots[i]; s.hash == hash && s.id != tombstone {
 				out[s.id-1] = true
 			}
@@ -28,16 +27,16 @@ func (t *flowTable) ids(hash uint32) map[uint32]bool {
 // entries come and go, with hashes that differ only in a few bits as those of
 // one shard's flows do.
 func TestFlowTableModel(t *testing.T) {
-	for _, mask := range []uint32{0xffffffff, 0xffffff80, 0x0000ff00, 0} {
+	for i, mask := range []uint32{0xffffffff, 0xffffff80, 0x0000ff00, 0, 0xffffffff, 7, 0} {
 		r := rand.New(rand.NewPCG(1, uint64(mask)))
 		var tab flowTable
-		tab.init()
+		tab.init(i > 3)
 		model := map[uint32]uint32{} // id → hash
 		next := uint32(0)
 		for range 20000 {
 			if len(model) == 0 || r.IntN(5) < 3 {
 				hash := r.Uint32() & mask
-				if mask == 0 && len(model) > 300 {
+				if mask < slotsPerLine && len(model) > 300 {
 					continue // all in one chain: keep it short
 				}
 				tab.insert(hash, next)
@@ -71,7 +70,7 @@ func TestFlowTableModel(t *testing.T) {
 func TestFlowTableSpreadsOneShardsHashes(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var tab flowTable
-	tab.init()
+	tab.init(false)
 	const n = 100000
 	for id := range uint32(n) {
 		tab.insert(r.Uint32()&^127|5, id)
@@ -85,4 +84,23 @@ func TestFlowTableSpreadsOneShardsHashes(t *testing.T) {
 		}
 	}
 	require.Less(t, longest, 200, "the longest run of occupied slots")
+}
+
+// TestFlowTableLooksAtAllSlots: whatever the table is for, going on from any slot
+// leads to each of the others once, and behind counts the steps.
+func TestFlowTableLooksAtAllSlots(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		f := makeFlowSlots(64, own)
+		for start := range uint32(64) {
+			seen := map[uint32]bool{}
+			i := start
+			for n := range uint32(64) {
+				require.False(t, seen[i])
+				require.Equal(t, n, f.behind(start, i))
+				seen[i] = true
+				i = f.next(i)
+			}
+			require.Equal(t, start, i)
+		}
+	}
 }

@@ -101,8 +101,8 @@ type Hooks struct {
 	TCPPartialAck func(pcb *TCP, n int)
 	// TCPPort chooses the local port of a connection from local to
 	// remote:rport; attempt counts up from 0 until the stack finds the tuple
-	// free, and start is where RFC 6056 algorithm 3 begins: the choice is best a
-	// function of their sum. 0: no port left. Nil: algorithm 3 over the configured
+	// free, and start is where RFC 6056 algorithm 4 begins: the choice is best a
+	// function of their sum. 0: no port left. Nil: algorithm 4 over the configured
 	// range. Shards set this to the port solver of package rss.
 	TCPPort func(local, remote header.Addr, rport uint16, start, attempt uint32) uint16
 	// UDPPort is TCPPort for connected UDP PCBs that are not bound.

@@ -1,12 +1,25 @@
 #include "textflag.h"
 
-// func prefetchLines(p unsafe.Pointer, n int)
-TEXT ·prefetchLines(SB), NOSPLIT, $0-16
-	MOVQ p+0(FP), AX
-	MOVQ n+8(FP), CX
-loop:
+// func prefetchEach(list *unsafe.Pointer, n, lines int)
+TEXT ·prefetchEach(SB), NOSPLIT, $0-24
+	MOVQ  list+0(FP), SI
+	MOVQ  n+8(FP), DX
+	MOVQ  lines+16(FP), BX
+	TESTQ DX, DX
+	JLE   done
+
+object:
+	MOVQ (SI), AX
+	MOVQ BX, CX
+
+line:
 	PREFETCHT0 (AX)
 	ADDQ $64, AX
 	DECQ CX
-	JG   loop
+	JG   line
+	ADDQ $8, SI
+	DECQ DX
+	JG   object
+
+done:
 	RET

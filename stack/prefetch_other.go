@@ -4,8 +4,8 @@ package stack
 
 import "github.com/shardstack/shardstack/pbuf"
 
-func prefetchPCB(*TCP)           {}
-func prefetchTimers(*TCP)        {}
-func prefetchSlot(*flowSlot)     {}
-func prefetchSegment(*pbuf.Pbuf) {}
-func prefetchArg(any)            {}
+func prefetchPCBs(...*TCP)          {}
+func prefetchTimers(*TCP)           {}
+func prefetchSlots([]*flowSlot)     {}
+func prefetchSegments([]*pbuf.Pbuf) {}
+func prefetchArg(any)               {}

@@ -90,28 +90,26 @@ func (s *Stack) Stats() *Stats { return &s.stats }
 // Pool is the pool that the stack takes its buffers from.
 func (s *Stack) Pool() *pbuf.Pool { return s.pool }
 
-// inputBurst is how many packets are looked ahead at: what a first-level cache
-// holds of their connections.
-const inputBurst = 32
-
 // Input takes a burst of frames received on nif. It owns them from here on.
 func (s *Stack) Input(nif *Netif, now int64, ps []*pbuf.Pbuf) {
 	s.SetNow(now)
 	s.depth++
 	nif.countIn(ps)
-	for len(ps) > 0 {
-		n := min(len(ps), inputBurst)
-		if s.tcp.flows.worthPrefetch() {
-			s.prefetchFlows(ps[:n])
+	if s.tcp.flows.worthPrefetch() {
+		s.inputAhead(nif, ps)
+	} else {
+		for _, p := range ps {
+			s.inputOne(nif, p)
 		}
-		for _, p := range ps[:n] {
-			if !s.plainIn(nif) || !s.plainInput(nif, p) {
-				s.ethernetInput(nif, p)
-			}
-		}
-		ps = ps[n:]
 	}
 	s.leave()
+}
+
+// inputOne takes one frame.
+func (s *Stack) inputOne(nif *Netif, p *pbuf.Pbuf) {
+	if !s.plainIn(nif) || !s.plainInput(nif, p) {
+		s.ethernetInput(nif, p)
+	}
 }
 
 // timersEach is how many timers of connections one Poll lets fire. With very many
@@ -252,11 +250,15 @@ func (s *Stack) starved() bool {
 	return s.pool.Avail(pbuf.ClassStandard) < s.pool.Cap(pbuf.ClassStandard)/starveShare
 }
 
-// crowded reports whether small data had better not keep the standard buffer
-// that it came in.
-func (s *Stack) crowded() bool {
+// short reports whether few standard buffers are left.
+func (s *Stack) short() bool {
 	return s.pool.Avail(pbuf.ClassStandard) <= s.pool.Cap(pbuf.ClassStandard)/crowdShare
 }
+
+// crowded reports whether small data had better not keep the standard buffer that it
+// came in: such buffers are short, or are kept for so long, by so many connections,
+// that the next packet would be received into one that is in no cache any more.
+func (s *Stack) crowded() bool { return s.tcp.flows.worthPrefetch() || s.short() }
 
 func validPrefix(p netip.Prefix) bool {
 	return p.IsValid() && p.Bits() >= 0

@@ -48,7 +48,7 @@ func (ts *tcpState) putTune(u *tcpTune) {
 func (t *TCP) grant(n uint32) uint32 {
 	s := t.s
 	left := int64(s.cfg.TCP.TuneMem) - s.tcp.tuned
-	if left <= 0 || s.crowded() {
+	if left <= 0 || s.short() {
 		return 0
 	}
 	n = uint32(min(int64(n), left))

@@ -260,8 +260,8 @@ const (
 type PortPolicy uint8
 
 const (
-	// PortsHash: RFC 6056 algorithm 3, a keyed hash of the ends plus a counter.
-	// The default.
+	// PortsHash: RFC 6056 algorithm 4, a keyed hash of the ends plus one of some
+	// counters, chosen by the hash likewise. The default.
 	PortsHash PortPolicy = iota
 	// PortsSequential: one counter for all connections, from PortMin on.
 	PortsSequential
@@ -280,13 +280,21 @@ func (t *TCP) firstISN(hash uint32) uint32 {
 	return hash + uint32(t.s.now>>12)
 }
 
-// firstPort is where the search for the local port of a connection begins.
-func (s *Stack) firstPort(f flowEnds) uint32 {
+// portCounters is how many counters there are (RFC 6056 3.3.4): each remote end's ports
+// follow each other, though connections to others are opened in between.
+const portCounters = 256
+
+// firstPort is where the search for the local port of a connection begins, and the
+// counter to move on by the steps it took.
+func (s *Stack) firstPort(f flowEnds) (start uint32, next *uint32) {
+	ts := &s.tcp
 	switch s.cfg.TCP.Ports {
 	case PortsSequential:
-		return s.tcp.nextPort
+		return ts.nextPorts[0], &ts.nextPorts[0]
 	case PortsRandom:
-		return s.rng.uint32()
+		return s.rng.uint32(), &ts.nextPorts[0]
 	}
-	return s.portOffset(f.local, f.remote, f.rport) + s.tcp.nextPort
+	offset, counter := s.portOffset(f.local, f.remote, f.rport)
+	next = &ts.nextPorts[counter%portCounters]
+	return offset + *next, next
 }

@@ -47,6 +47,9 @@ func TestTCPMemory_SmallEchoesMoveToSmallBuffers(t *testing.T) {
 	require.Equal(t, full/crowdShare, sc.pool.Avail(pbuf.ClassStandard), "the large one is free")
 	release()
 	require.Equal(t, pbuf.ClassStandard, echo(1+n, n), "not copied while there are many")
+	sc.s.asIfMany()
+	require.Equal(t, pbuf.ClassSmall, echo(1+2*n, n), "with very many connections it would come back cold")
+	require.Equal(t, pbuf.ClassStandard, echo(1+3*n, n+1), "what does not fit is not copied")
 }
 
 // TestTCPMemory_LastBuffersAreForAcknowledgements: with hardly a buffer left data

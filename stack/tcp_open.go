@@ -263,7 +263,7 @@ func ipLen(dst header.Addr) int {
 	return header.IPv6Len
 }
 
-// choosePort picks the local port of a connection: RFC 6056 algorithm 3, a
+// choosePort picks the local port of a connection: RFC 6056 algorithm 4, a
 // keyed hash of the other three tuple members plus a counter, or the hook's
 // choice, with hashFlow of it. 0: all taken. Ports that are used in turn are free
 // again in turn, so that the first attempt mostly succeeds; and once all were found
@@ -276,7 +276,7 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) (port uint16
 		return 0, 0
 	}
 	n := uint32(cfg.PortMax-cfg.PortMin) + 1
-	start := s.firstPort(flowEnds{local, remote, 0, rport})
+	start, next := s.firstPort(flowEnds{local, remote, 0, rport})
 	for i := range n {
 		port = cfg.PortMin + uint16((start+i)%n)
 		if h := s.hooks.TCPPort; h != nil {
@@ -288,7 +288,7 @@ func (s *Stack) choosePort(local, remote header.Addr, rport uint16) (port uint16
 		old := s.lookup(local, remote, port, rport, hash)
 		if (old == nil || old.reusable()) && !s.portTaken(local, familyAny, port) &&
 			!s.takenElsewhere(header.ProtoTCP, flowEnds{local, remote, port, rport}) {
-			s.tcp.nextPort += i + 1
+			*next += i + 1
 			s.tcp.reuse = old
 			return port, hash
 		}
@@ -322,21 +322,21 @@ func (s *Stack) flowSecrets(local header.Addr, lport uint16, remote header.Addr,
 }
 
 // portOffset is where in the range of ports a remote end's connections begin
-// (RFC 6056 3.3.3).
-func (s *Stack) portOffset(local, remote header.Addr, rport uint16) uint32 {
+// (RFC 6056 3.3.3), and the number of the counter to add (3.3.4).
+func (s *Stack) portOffset(local, remote header.Addr, rport uint16) (offset, counter uint32) {
 	m := &s.tcp.lastOffset // many connections in a row go to the same end
 	if !m.valid || m.ends.rport != rport || m.ends.remote != remote || m.ends.local != local {
 		k, ends := &s.tcp.isnKey, flowEnds{local, remote, 0, rport}
-		*m = portOffset{ends: ends, offset: uint32(flowHash64(k[2], k[3], ends)), valid: true}
+		*m = portOffset{ends: ends, hash: flowHash64(k[2], k[3], ends), valid: true}
 	}
-	return m.offset
+	return uint32(m.hash), uint32(m.hash >> 32)
 }
 
 // portOffset is a result of Stack.portOffset.
 type portOffset struct {
-	ends   flowEnds
-	offset uint32
-	valid  bool
+	ends  flowEnds
+	hash  uint64
+	valid bool
 }
 
 // flowEnds is both ends of a connection.

@@ -297,6 +297,26 @@ func TestTCPOpen_RFC6056_PortsVaryAndNeverCollide(t *testing.T) {
 	sc.s.EachTCP(func(p *TCP) { p.Abort() })
 }
 
+// TestTCPOpen_RFC6056_3_3_4_EachRemoteHasItsCounter: of connections to some remote ends
+// in turn each end's ports follow each other.
+func TestTCPOpen_RFC6056_3_3_4_EachRemoteHasItsCounter(t *testing.T) {
+	sc := newScript(t, Config{})
+	last := map[uint16]uint16{}
+	for range 20 {
+		for _, rport := range []uint16{80, 443, 8080} {
+			c := sc.s.NewTCP()
+			require.NoError(t, c.Connect(ap(peerIP, rport), nil))
+			port := c.LocalAddr().Port()
+			if was := last[rport]; was != 0 && was != 65535 {
+				require.Equal(t, was+1, port)
+			}
+			last[rport] = port
+		}
+	}
+	require.False(t, last[80] == last[443] || last[80] == last[8080] || last[443] == last[8080])
+	sc.s.EachTCP(func(p *TCP) { p.Abort() })
+}
+
 func TestTCPOpen_BindErrors(t *testing.T) {
 	sc := newScript(t, Config{})
 	sc.run("listen")

@@ -9,6 +9,7 @@ import (
 // tcpState is TCP's part of a Stack.
 type tcpState struct {
 	flows  flowTable
+	ahead  lookahead
 	wheel  wheel
 	chunks []*[pcbChunk]TCP
 	used   uint32 // PCBs that were ever given out
@@ -31,7 +32,6 @@ type tcpState struct {
 	searches   freeList[mtuSearch]
 	meters     freeList[tcpMeter]
 	isnKey     [4]uint64
-	nextPort   uint32
 	lastOffset portOffset
 	full       fullPorts
 	fullUntil  int64
@@ -53,11 +53,12 @@ type tcpState struct {
 	reopen       reopen
 	reuse        *TCP // in TIME-WAIT, whose port choosePort gave away
 	fast         fastState
+	nextPorts    [portCounters]uint32
 }
 
 func (s *Stack) tcpInit() {
 	ts := &s.tcp
-	ts.flows.init()
+	ts.flows.init(s.hasher == nil)
 	ts.wheel.init()
 	for i := range ts.isnKey {
 		ts.isnKey[i] = binary.LittleEndian.Uint64(s.cfg.FlowSecret[i*8:])
@@ -72,9 +73,12 @@ func (s *Stack) tcpInit() {
 	ts.ccKind, _ = ccKindOf(s.cfg.TCP.Congestion) // Validate knows it
 	s.flowKey = makeFlowKey(ts.isnKey[0], ts.isnKey[1])
 	ts.rtt.setBounds(&s.cfg.TCP)
-	ts.nextPort = s.rng.uint32()
+	first := s.rng.uint32()
 	if s.cfg.TCP.Ports == PortsSequential {
-		ts.nextPort = 0
+		first = 0
+	}
+	for i := range ts.nextPorts { // the offsets tell them apart
+		ts.nextPorts[i] = first
 	}
 	ts.ackEvery = uint8(s.cfg.TCP.AckEvery)
 	if s.cfg.TCP.DelayedAck < 0 {
@@ -279,9 +283,8 @@ func (t *TCP) link(hash uint32) {
 func (s *Stack) lookup(local, remote header.Addr, lport, rport uint16, hash uint32) *TCP {
 	f := &s.tcp.flows
 	for tab := &f.cur; ; tab = &f.old {
-		mask := uint32(len(tab.slots) - 1)
-		for i := tab.home(hash) & mask; ; i = (i + 1) & mask {
-			slot := tab.slots[i&mask]
+		for i := tab.home(hash); ; i = tab.next(i) {
+			slot := tab.slots[i]
 			if slot.id == 0 {
 				break
 			}

@@ -66,14 +66,11 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	in := &s.tcp.in
 	in.src, in.dst = header.AddrFrom4Uint(ip.Src()), header.AddrFrom4Uint(ip.Dst())
 	in.take(h.TCP(), hdr, total-header.IPv4Len)
-	hash := p.Hash
-	if s.hasher == nil {
-		hash = s.flowKey.hash4(ip.Src(), ip.Dst(), in.sport, in.dport)
-	} else if p.Flags&pbuf.RxHash == 0 {
-		hash = s.hasher.Hash4(ip.Src(), ip.Dst(), in.sport, in.dport)
+	t := s.foreseen(in)
+	if t == nil {
+		in.hash = s.plainHash(p, ip, in.sport, in.dport)
+		t = s.lookup(in.dst, in.src, in.dport, in.sport, in.hash)
 	}
-	in.hash = hash
-	t := s.lookup(in.dst, in.src, in.dport, in.sport, hash)
 	if t == nil {
 		if in.flags != header.TCPSyn || !s.plainEnds(nif, in.src, in.dst) {
 			return false
@@ -103,6 +100,17 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	}
 	s.tcpDeliver(t, h.TCP(), l4[header.TCPLen:hdr])
 	return true
+}
+
+// plainHash is the hash of the flow of packet p, a plain segment.
+func (s *Stack) plainHash(p *pbuf.Pbuf, ip *header.Plain4, sport, dport uint16) uint32 {
+	switch {
+	case s.hasher == nil:
+		return s.flowKey.hash4(ip.Src(), ip.Dst(), sport, dport)
+	case p.Flags&pbuf.RxHash == 0:
+		return s.hasher.Hash4(ip.Src(), ip.Dst(), sport, dport)
+	}
+	return p.Hash
 }
 
 // sendPlain puts all headers in front of a segment's data and gives the frame to

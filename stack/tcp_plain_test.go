@@ -20,14 +20,18 @@ type twins struct {
 	segs map[uint16]*header.TCP // last segment sent, by the peer's port
 }
 
-func newTwins(t testing.TB) *twins {
+func newTwins(t testing.TB) *twins { return newTwinsWith(t, Config{}) }
+
+// newTwinsWith is newTwins with another configuration, but for its hooks.
+func newTwinsWith(t testing.TB, cfg Config) *twins {
 	w := &twins{segs: make(map[uint16]*header.TCP)}
 	for i, hooks := range []Hooks{{}, {
 		IP4Input: func(*Netif, *pbuf.Pbuf) bool { return false },
 		VLANSet:  func(*Netif, *pbuf.Pbuf, header.MAC, header.EtherType) int32 { return -1 },
 	}} {
+		cfg.Hooks, cfg.TCP.TimeWait = hooks, time.Second
 		h := newHost(t, hostConfig{
-			Config: Config{Hooks: hooks, TCP: TCPConfig{TimeWait: time.Second}},
+			Config: cfg,
 			Bufs:   pbuf.Config{Small: 512, Buffers: 512, Jumbo: -1},
 		})
 		h.mayDrop()

@@ -148,7 +148,8 @@ func (u *UDP) Disconnect() {
 func (s *Stack) udpFreePort() uint16 {
 	lo, n := s.udpPorts()
 	s.udp.nextPort++
-	start := s.portOffset(header.AddrFrom4Uint(s.udp.nextPort), header.Addr{}, 0) % n
+	start, _ := s.portOffset(header.AddrFrom4Uint(s.udp.nextPort), header.Addr{}, 0)
+	start %= n
 	for i := range n {
 		if port := lo + uint16((start+i)%n); s.udp.count(port) == 0 {
 			return port
@@ -163,7 +164,8 @@ func (s *Stack) udpFreePort() uint16 {
 func (s *Stack) udpChoosePort(local, remote header.Addr, rport uint16) uint16 {
 	us := &s.udp
 	lo, n := s.udpPorts()
-	start := s.portOffset(local, remote, rport) + us.nextPort
+	start, _ := s.portOffset(local, remote, rport)
+	start += us.nextPort
 	for i := range n {
 		port := lo + uint16((start+i)%n)
 		if h := s.hooks.UDPPort; h != nil {

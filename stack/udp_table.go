@@ -29,8 +29,8 @@ type udpState struct {
 
 func (s *Stack) udpInit() {
 	us := &s.udp
-	us.flows.init()
-	us.ports.init()
+	us.flows.init(true)
+	us.ports.init(true)
 	for i := range us.key {
 		us.key[i] = uint64(s.rng.uint32())<<32 | uint64(s.rng.uint32()) | 1
 	}
@@ -156,8 +156,7 @@ func (us *udpState) findPort(local header.Addr, port uint16) *UDP {
 // search walks the slots of a table that hash leads to.
 func (us *udpState) search(f *flowTable, hash uint32, match func(u *UDP) bool) *UDP {
 	for tab := &f.cur; ; tab = &f.old {
-		mask := uint32(len(tab.slots) - 1)
-		for i := tab.home(hash) & mask; ; i = (i + 1) & mask {
+		for i := tab.home(hash); ; i = tab.next(i) {
 			slot := tab.slots[i]
 			if slot.id == 0 {
 				break
