@@ -18,6 +18,9 @@ func Tune(o *Options) {
 	// Nothing is far away: what is in flight on a core had better stay in its
 	// second-level cache.
 	t.SendBuf, t.RecvBuf = 64<<10, 64<<10
+	if o.Conns > 1024 {
+		o.Burst = 128
+	}
 	switch o.Offload {
 	case OffloadSoft: // data and the frames made of it
 		t.SendBuf, t.RecvBuf = 32<<10, 32<<10
