@@ -19,7 +19,7 @@ func Tune(o *Options) {
 	// second-level cache.
 	t.SendBuf, t.RecvBuf = 64<<10, 64<<10
 	if o.Conns > 1024 {
-		o.Burst = 128
+		o.Burst = 64
 	}
 	switch o.Offload {
 	case OffloadSoft: // data and the frames made of it

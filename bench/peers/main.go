@@ -119,25 +119,19 @@ func run(args []string, out, errs io.Writer) error {
 		Machine: report.Machine(len(p.cores)),
 		How:     fmt.Sprintf("medians of %d, %v a trial, %s", p.runs, p.time, time.Now().UTC().Format(time.DateOnly)),
 	}
-	var failed []error
+	var chosen []aCase
 	for _, c := range cases() {
-		if !pattern.MatchString(fmt.Sprintf("%s/%d", c.name, c.spec.Conns)) {
-			continue
-		}
-		row, err := p.measure(c)
-		t.Rows = append(t.Rows, row)
-		if err != nil {
-			failed = append(failed, err)
+		if pattern.MatchString(fmt.Sprintf("%s/%d", c.name, c.spec.Conns)) {
+			chosen = append(chosen, c)
 		}
 	}
-	if len(t.Rows) == 0 {
+	if len(chosen) == 0 {
 		return fmt.Errorf("no work matches %q", o.works)
 	}
+	rows, failed := p.measure(chosen)
+	t.Rows = rows
 	fmt.Fprint(out, t.Text())
-	if err := write(&t, &o); err != nil {
-		failed = append(failed, err)
-	}
-	return errors.Join(failed...)
+	return errors.Join(failed, write(&t, &o))
 }
 
 // write stores what the command line asks for.

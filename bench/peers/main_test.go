@@ -91,35 +91,36 @@ func TestTrialTellsFaults(t *testing.T) {
 	require.Error(t, serveTrial([]string{report.GVisor, "{"}, &bytes.Buffer{}))
 }
 
-// TestSystemsTakeTurns shows the order of trials, medians, and what becomes of
+// TestWorksAndSystemsTakeTurns shows the order of trials, medians, and what becomes of
 // systems that fail.
-func TestSystemsTakeTurns(t *testing.T) {
+func TestWorksAndSystemsTakeTurns(t *testing.T) {
 	var order []string
-	values := []float64{5, 1, 3}
+	values := map[int][]float64{7: {5, 1, 3}, 8: {20, 60, 40}}
 	p := plan{runs: 3, log: &bytes.Buffer{}, trial: func(system string, s *work.Spec) (float64, error) {
-		order = append(order, system)
+		order = append(order, fmt.Sprint(s.Conns, " ", system))
 		switch system {
 		case report.LwIP:
 			return 0, work.NA("none")
 		case report.Linux:
 			return 0, errors.New("broken")
 		}
-		return values[len(order)/3%3], nil
+		v := values[s.Conns]
+		values[s.Conns] = v[1:]
+		return v[0], nil
 	}}
-	row, err := p.measure(aCase{"rr", work.Spec{Work: work.RR, Conns: 7}, []string{report.Self, report.LwIP, report.Linux}})
+	rows, err := p.measure([]aCase{
+		{"rr", work.Spec{Work: work.RR, Conns: 7}, []string{report.Self, report.LwIP, report.Linux}},
+		{"rr", work.Spec{Work: work.RR, Conns: 8}, []string{report.Self}},
+	})
 	require.ErrorContains(t, err, "rr, 7 connections, Linux: broken")
-	require.Equal(t, []string{report.Self, report.LwIP, report.Linux, report.Self, report.Linux, report.Self, report.Linux}, order)
-	require.Equal(t, report.Cell{Median: 3, Min: 1, Max: 5}, withSorted(row.Cells[report.Self]))
-	require.Equal(t, "failed", row.Cells[report.Linux].Why)
-	require.Contains(t, row.Cells[report.LwIP].Why, "none")
-}
-
-// withSorted leaves a cell as it is if its figures are in order.
-func withSorted(c report.Cell) report.Cell {
-	if c.Min <= c.Median && c.Median <= c.Max {
-		return c
-	}
-	return report.Cell{}
+	self7, self8, linux7 := "7 "+report.Self, "8 "+report.Self, "7 "+report.Linux
+	require.Equal(t, []string{self7, "7 " + report.LwIP, linux7, self8, self7, linux7, self8, self7, linux7, self8}, order)
+	require.Len(t, rows, 2)
+	require.Equal(t, report.Cell{Median: 3, Min: 1, Max: 5}, rows[0].Cells[report.Self])
+	require.Equal(t, report.Cell{Median: 40, Min: 20, Max: 60}, rows[1].Cells[report.Self])
+	require.Equal(t, "failed", rows[0].Cells[report.Linux].Why)
+	require.Contains(t, rows[0].Cells[report.LwIP].Why, "none")
+	require.Equal(t, 8, rows[1].Conns)
 }
 
 func TestMedian(t *testing.T) {
