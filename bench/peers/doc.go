@@ -10,7 +10,7 @@
 // README.md says what each system does, and how it is tuned.
 //
 // Each trial runs in a process of its own ("peers trial SYSTEM SPEC"), so that
-// no system works in the heap, the namespaces or the threads of another. For
-// each work the systems take turns, run after run: what drifts on the machine
-// hits all of them.
+// no system works in the heap, the namespaces or the threads of another. Run
+// after run the works take turns, and for each work the systems: what drifts on
+// the machine hits all of them.
 package main
