@@ -52,6 +52,29 @@ func TestTCPMemory_SmallEchoesMoveToSmallBuffers(t *testing.T) {
 	require.Equal(t, pbuf.ClassStandard, echo(1+3*n, n+1), "what does not fit is not copied")
 }
 
+// TestTCPMemory_SmallEchoesKeepToTheMSS: nor does what goes to a small buffer become a
+// segment that is too long.
+func TestTCPMemory_SmallEchoesKeepToTheMSS(t *testing.T) {
+	sc := newScript(t, noTS())
+	sc.run(`
+		listen
+		< S 0 mss=100
+		> SA 0
+		< A 1 ack=1
+	`)
+	sc.echo()
+	sc.pcb.SetNoDelay(true)
+	sc.s.asIfMany()
+	sc.run(`
+		< PA 1 len=150 ack=1
+		> A 1 len=100 ack=151
+		> PA 101 len=50 ack=151
+		< PA 151 len=90 ack=151
+		> PA 151 len=90 ack=241
+	`)
+	require.Equal(t, pbuf.ClassSmall, sc.pcb.sndq.Tail().Last().Class())
+}
+
 // TestTCPMemory_LastBuffersAreForAcknowledgements: with hardly a buffer left data
 // is dropped, for the peer to send again; an acknowledgement is not.
 func TestTCPMemory_LastBuffersAreForAcknowledgements(t *testing.T) {

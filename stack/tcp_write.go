@@ -163,6 +163,13 @@ func (t *TCP) newSegment(b []byte, seq header.Seq, oversize bool) *pbuf.Pbuf {
 	if oversize {
 		p.Realloc(len(b))
 	}
+	t.fillSegment(p, b, seq)
+	return p
+}
+
+// fillSegment makes p, which has room for len(b) bytes, an unsent segment with a copy
+// of b.
+func (t *TCP) fillSegment(p *pbuf.Pbuf, b []byte, seq header.Seq) {
 	g := seg(p)
 	*g = tcpSeg{seq: seq, n: uint32(len(b))}
 	if t.wantSum() {
@@ -170,7 +177,6 @@ func (t *TCP) newSegment(b []byte, seq header.Seq, oversize bool) *pbuf.Pbuf {
 	} else {
 		copy(p.Payload(), b)
 	}
-	return p
 }
 
 // wantSum reports whether segments are summed while they are copied: when the
@@ -242,8 +248,12 @@ func (t *TCP) newSegmentOf(p *pbuf.Pbuf) *pbuf.Pbuf {
 		q.Free()
 		return nil
 	}
-	p.CopyPartial(q.Payload(), 0)
-	*seg(q) = tcpSeg{seq: t.sndLbb, n: uint32(p.TotLen())}
+	if p.Next() == nil {
+		t.fillSegment(q, p.Payload(), t.sndLbb)
+	} else {
+		p.CopyPartial(q.Payload(), 0)
+		*seg(q) = tcpSeg{seq: t.sndLbb, n: uint32(p.TotLen())}
+	}
 	return q
 }
 
