@@ -18,7 +18,7 @@ func Tune(o *Options) {
 	// Nothing is far away: what is in flight on a core had better stay in its
 	// second-level cache.
 	t.SendBuf, t.RecvBuf = 64<<10, 64<<10
-	if o.Conns > 1024 {
+	if o.Conns > 1024 { // within a burst the stack looks ahead
 		o.Burst = 64
 	}
 	switch o.Offload {
