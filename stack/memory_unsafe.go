@@ -12,6 +12,13 @@ const (
 	slabBytes  = slabSize * chunkBytes
 )
 
+// pcb is the PCB with that number, of which there must be that many. The compiler would
+// read the first of its chunk, lest there be none: a cache line more to wait for.
+func (s *Stack) pcb(id uint32) *TCP {
+	chunk := unsafe.Pointer(s.tcp.chunks[id/pcbChunk])
+	return (*TCP)(unsafe.Add(chunk, uintptr(id%pcbChunk)*unsafe.Sizeof(TCP{})))
+}
+
 // growPCBs makes room for more PCBs.
 func (s *Stack) growPCBs() {
 	ts := &s.tcp

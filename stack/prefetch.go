@@ -10,52 +10,43 @@ import (
 // first line of what a pointer given to SetArg points at. They change nothing. An
 // application that walks through very many connections calls them some
 // connections ahead.
-func (t *TCP) Prefetch() { prefetchPCBs(t) }
+func (t *TCP) Prefetch() { prefetchPCB(t) }
 
 // PrefetchArg: see Prefetch.
 func (t *TCP) PrefetchArg() { prefetchArg(t.arg) }
 
-// lookahead is what is known of a burst's packets before it is their turn. With very
-// many connections nothing of theirs is in the caches. So a burst is walked through in
-// windows, in steps each of which asks for what the next one needs, one to three
-// windows ahead of the packets in work: the misses of a window overlap with each
-// other, and with the work. It changes nothing but the hash that it may leave in a
-// packet.
-type lookahead struct {
-	windows [4]aheadWindow
-	id      uint32 // of the connection of the packet in work, as in aheadWindow
-}
-
-// aheadWindow is some packets of a burst, one after the other.
+// aheadWindow is what is known of some packets of a burst, one after the other, before
+// it is their turn.
 type aheadWindow struct {
 	hash [aheadPackets]uint32
-	// ids are the packets' connections, as in flowSlot. 0: not found, nothing to be
-	// found by; tombstone: not looked for yet.
-	ids [aheadPackets]uint32
+	slot [aheadPackets]uint32 // where the flow table has that hash; noSlot: there is none
+	pcb  [aheadPackets]*TCP   // nil: not found
 }
 
 const (
 	aheadPackets = 8
 	aheadProbes  = 8 // slots that are looked at for a connection
+	noSlot       = ^uint32(0)
 )
 
-// inputAhead is Input where there are many connections.
+// inputAhead is Input where there are so many connections that nothing of theirs is in
+// the caches. It walks through the burst in windows, in steps each of which asks for
+// what the next one needs, one to three windows ahead of the packets in work: the
+// misses of a window overlap with each other, and with the work. Looking ahead changes
+// nothing but the hash that it may leave in a packet.
 func (s *Stack) inputAhead(nif *Netif, ps []*pbuf.Pbuf) {
-	a := &s.tcp.ahead
+	var windows [4]aheadWindow
+	at := func(i int) *aheadWindow { return &windows[uint(i)%uint(len(windows))] }
 	for i := -3; i*aheadPackets < len(ps); i++ {
-		s.aheadSlots(a.window(i+3), nthWindow(ps, i+3))
-		s.aheadPCBs(a.window(i+2), nthWindow(ps, i+2))
-		s.aheadMore(a.window(i+1), nthWindow(ps, i+1))
-		w := a.window(i)
+		s.aheadSlots(at(i+3), nthWindow(ps, i+3))
+		s.aheadPCBs(at(i+2), nthWindow(ps, i+2))
+		s.aheadMore(at(i+1), nthWindow(ps, i+1))
+		w := at(i)
 		for k, p := range nthWindow(ps, i) {
-			a.id = w.ids[k%aheadPackets]
-			s.inputOne(nif, p)
+			s.inputOne(nif, p, w.pcb[k%aheadPackets])
 		}
 	}
-	a.id = 0
 }
-
-func (a *lookahead) window(i int) *aheadWindow { return &a.windows[uint(i)%uint(len(a.windows))] }
 
 // nthWindow is window i of a burst; none if it begins before the first packet, or
 // after the last one.
@@ -67,76 +58,75 @@ func nthWindow(ps []*pbuf.Pbuf, i int) []*pbuf.Pbuf {
 // aheadSlots has the packets' places in the flow table fetched.
 func (s *Stack) aheadSlots(w *aheadWindow, ps []*pbuf.Pbuf) {
 	f := &s.tcp.flows.cur
-	var room [aheadPackets]*flowSlot
-	list := room[:0]
+	var list [aheadPackets]*flowSlot
+	n := 0
 	for k, p := range ps {
+		k %= aheadPackets
 		hash, ok := s.flowHash(p)
 		if !ok {
-			w.ids[k%aheadPackets] = 0
+			w.slot[k] = noSlot
 			continue
 		}
-		w.hash[k%aheadPackets], w.ids[k%aheadPackets] = hash, tombstone
-		list = append(list, &f.slots[f.home(hash)])
+		w.hash[k], w.slot[k] = hash, f.home(hash)
+		list[n%aheadPackets] = &f.slots[w.slot[k]]
+		n++
 	}
-	prefetchSlots(list)
+	prefetchSlots(list[:n])
 }
 
-// aheadPCBs finds the packets' connections and has them fetched.
+// aheadPCBs finds the packets' connections and has them fetched. In a table that has
+// grown meanwhile they are not found.
 func (s *Stack) aheadPCBs(w *aheadWindow, ps []*pbuf.Pbuf) {
 	f := &s.tcp.flows.cur
-	var room [aheadPackets]*TCP
-	list := room[:0]
+	var list [aheadPackets]*TCP
+	n := 0
 	for k := range ps {
-		if w.ids[k%aheadPackets] == 0 {
+		k %= aheadPackets
+		w.pcb[k] = nil
+		i := w.slot[k]
+		if i == noSlot {
 			continue
 		}
-		hash, id := w.hash[k%aheadPackets], uint32(0)
-		for i, n := f.home(hash), 0; n < aheadProbes; i, n = f.next(i), n+1 {
+		for range aheadProbes {
 			slot := f.slots[i]
-			if slot.hash == hash || slot.id == 0 {
-				id = slot.id
+			if slot.id == 0 {
 				break
 			}
-		}
-		if w.ids[k%aheadPackets] = id; id != 0 {
-			list = append(list, s.pcb(id-1))
+			if slot.hash == w.hash[k] {
+				t := s.pcb(slot.id - 1)
+				w.pcb[k], list[n%aheadPackets] = t, t
+				n++
+				break
+			}
+			i = f.next(i)
 		}
 	}
-	prefetchPCBs(list...)
+	prefetchPCBs(list[:n])
 }
 
 // aheadMore has fetched what the packets' connections point at: the segment that
 // will be acknowledged, and the user's state.
 func (s *Stack) aheadMore(w *aheadWindow, ps []*pbuf.Pbuf) {
-	var room [aheadPackets]*pbuf.Pbuf
-	list := room[:0]
+	var list [aheadPackets]*pbuf.Pbuf
+	n := 0
 	for k := range ps {
-		if id := w.ids[k%aheadPackets]; id != 0 {
-			t := s.pcb(id - 1)
+		if t := w.pcb[k%aheadPackets]; t != nil {
 			if p := t.sndq.Head(); p != nil {
-				list = append(list, p)
+				list[n%aheadPackets] = p
+				n++
 			}
 			if t.arg != nil {
 				prefetchArg(t.arg)
 			}
 		}
 	}
-	prefetchSegments(list)
+	prefetchSegments(list[:n])
 }
 
-// foreseen is the connection of segment in, if the packet's was found ahead. Nil: it
-// is to be looked up.
-func (s *Stack) foreseen(in *inSegment) *TCP {
-	id := s.tcp.ahead.id
-	if id == 0 {
-		return nil
-	}
-	t := s.pcb(id - 1)
-	if t.remote != in.src || t.lport != in.dport || t.rport != in.sport || t.local != in.dst {
-		return nil // another one with this hash; if it was closed meanwhile it has no ends
-	}
-	in.hash = t.hash
-	return t
+// isFor reports whether a segment is for the connection. One that was closed has no
+// ends.
+func (t *TCP) isFor(in *inSegment) bool {
+	return t.remote == in.src && t.lport == in.dport && t.rport == in.sport && t.local == in.dst
 }
 
 // flowHash is the hash of a packet's flow, left in the packet if that is what a NIC

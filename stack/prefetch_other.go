@@ -4,7 +4,8 @@ package stack
 
 import "github.com/shardstack/shardstack/pbuf"
 
-func prefetchPCBs(...*TCP)          {}
+func prefetchPCB(*TCP)              {}
+func prefetchPCBs([]*TCP)           {}
 func prefetchTimers(*TCP)           {}
 func prefetchSlots([]*flowSlot)     {}
 func prefetchSegments([]*pbuf.Pbuf) {}

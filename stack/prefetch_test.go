@@ -38,7 +38,6 @@ func TestInputAheadEqualsInput(t *testing.T) {
 			}
 			for _, h := range w.h {
 				h.in(burst...)
-				require.Zero(t, h.tcp.ahead.id)
 			}
 			require.Equal(t, w.sent[1], w.sent[0], "what is sent")
 			require.Equal(t, w.h[1].stats, w.h[0].stats, "what is counted")
@@ -78,23 +77,22 @@ func TestInputAheadFindsConnections(t *testing.T) {
 			}
 			// The steps of inputAhead, and what the segments' turns would find.
 			found := 0
-			for i := -3; i*aheadPackets < len(ps); i++ {
-				a := &h.tcp.ahead
-				h.aheadSlots(a.window(i+3), nthWindow(ps, i+3))
-				h.aheadPCBs(a.window(i+2), nthWindow(ps, i+2))
-				h.aheadMore(a.window(i+1), nthWindow(ps, i+1))
+			for i := 0; i*aheadPackets < len(ps); i++ {
+				var a aheadWindow
+				h.aheadSlots(&a, nthWindow(ps, i))
+				h.aheadPCBs(&a, nthWindow(ps, i))
+				h.aheadMore(&a, nthWindow(ps, i))
 				for k, p := range nthWindow(ps, i) {
-					id := a.window(i).ids[k]
 					if (*header.Plain4)(p.Payload()).Protocol() != header.ProtoTCP {
-						require.Zero(t, id)
+						require.Nil(t, a.pcb[k])
 						continue
 					}
 					f := (*header.TCP4)(p.Payload()).TCP()
 					if f.SrcPort() >= 5000 {
-						require.Zero(t, id, "no connection yet")
+						require.Nil(t, a.pcb[k], "no connection yet")
 						continue
 					}
-					require.Equal(t, f.SrcPort(), h.pcb(id-1).rport)
+					require.Equal(t, f.SrcPort(), a.pcb[k].rport)
 					found++
 				}
 			}

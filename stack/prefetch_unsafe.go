@@ -22,7 +22,12 @@ var (
 // hotLines is how much of a PCB the processing of a segment touches.
 const hotLines = 5
 
-func prefetchPCBs(list ...*TCP) {
+func prefetchPCB(t *TCP) {
+	p := unsafe.Pointer(t)
+	prefetchEach(&p, 1, hotLines)
+}
+
+func prefetchPCBs(list []*TCP) {
 	prefetchEach((*unsafe.Pointer)(unsafe.Pointer(unsafe.SliceData(list))), len(list), hotLines)
 }
 

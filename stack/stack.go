@@ -99,15 +99,15 @@ func (s *Stack) Input(nif *Netif, now int64, ps []*pbuf.Pbuf) {
 		s.inputAhead(nif, ps)
 	} else {
 		for _, p := range ps {
-			s.inputOne(nif, p)
+			s.inputOne(nif, p, nil)
 		}
 	}
 	s.leave()
 }
 
-// inputOne takes one frame.
-func (s *Stack) inputOne(nif *Netif, p *pbuf.Pbuf) {
-	if !s.plainIn(nif) || !s.plainInput(nif, p) {
+// inputOne takes one frame. t is the connection that it seems to be for, or nil.
+func (s *Stack) inputOne(nif *Netif, p *pbuf.Pbuf, t *TCP) {
+	if !s.plainIn(nif) || !s.plainInput(nif, p, t) {
 		s.ethernetInput(nif, p)
 	}
 }

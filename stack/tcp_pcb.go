@@ -9,7 +9,6 @@ import (
 // tcpState is TCP's part of a Stack.
 type tcpState struct {
 	flows  flowTable
-	ahead  lookahead
 	wheel  wheel
 	chunks []*[pcbChunk]TCP
 	used   uint32 // PCBs that were ever given out
@@ -107,9 +106,6 @@ func (s *Stack) tcpClose() {
 	}
 	s.leave()
 }
-
-// pcb is the PCB with that number.
-func (s *Stack) pcb(id uint32) *TCP { return &s.tcp.chunks[id/pcbChunk][id%pcbChunk] }
 
 // NewTCP makes a closed PCB (tcp_new). Nil: Config.TCP.MaxConns are in use,
 // and none is in TIME-WAIT.

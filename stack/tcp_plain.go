@@ -27,16 +27,16 @@ func (s *Stack) plainIn(nif *Netif) bool {
 	return nif.up && nif.vlan == 0 && s.hooks.IP4Input == nil && len(s.raw) == 0
 }
 
-// plainInput takes a frame that is a plain segment or datagram. False: nothing
-// was done, p is the caller's.
-func (s *Stack) plainInput(nif *Netif, p *pbuf.Pbuf) bool {
+// plainInput takes a frame that is a plain segment, perhaps of connection t, or a
+// datagram. False: nothing was done, p is the caller's.
+func (s *Stack) plainInput(nif *Netif, p *pbuf.Pbuf, t *TCP) bool {
 	b := p.Payload()
 	if len(b) < header.UDP4Len || len(b) != p.TotLen() || p.Flags&rxNotPlain != 0 {
 		return false
 	}
 	switch (*header.Plain4)(b).Protocol() {
 	case header.ProtoTCP:
-		return s.plainTCP(nif, p, b)
+		return s.plainTCP(nif, p, b, t)
 	case header.ProtoUDP:
 		return s.plainUDP(nif, p, b)
 	}
@@ -51,10 +51,11 @@ func (s *Stack) plainEnds(nif *Netif, src, dst header.Addr) bool {
 }
 
 // plainTCP takes a frame b, of p alone, that is a plain segment, or a SYN that
-// somebody listens for. A connection vouches for what the layers would look up:
+// somebody listens for. t is nil or the connection that it seems to be for; else the
+// flow table has it. A connection vouches for what the layers would look up:
 // that the destination is ours, and that the source can be one. False: nothing
 // was done, p is the caller's.
-func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
+func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte, t *TCP) bool {
 	h, total, hdr, ok := header.ParseTCP4(b)
 	if !ok {
 		return false
@@ -66,8 +67,9 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte) bool {
 	in := &s.tcp.in
 	in.src, in.dst = header.AddrFrom4Uint(ip.Src()), header.AddrFrom4Uint(ip.Dst())
 	in.take(h.TCP(), hdr, total-header.IPv4Len)
-	t := s.foreseen(in)
-	if t == nil {
+	if t != nil && t.isFor(in) {
+		in.hash = t.hash
+	} else {
 		in.hash = s.plainHash(p, ip, in.sport, in.dport)
 		t = s.lookup(in.dst, in.src, in.dport, in.sport, in.hash)
 	}

@@ -44,7 +44,7 @@ func (s *Stack) timerFired(id uint32) {
 	if t.s == nil {
 		return
 	}
-	prefetchPCBs(t)
+	prefetchPCB(t)
 	now := s.now
 	due := func(at int64) bool { return at != 0 && at <= now && t.s != nil }
 	if due(t.delack) {
