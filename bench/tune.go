@@ -27,30 +27,31 @@ func Tune(o *Options) {
 	case OffloadPort: // several segments of 64 KiB
 		t.SendBuf, t.RecvBuf = 256<<10, 256<<10
 	}
-	if o.Bulk && o.Offload != OffloadPort {
+	if o.Bulk && o.GSOMax == 0 {
 		tuneBulk(o)
 	}
 }
 
-// tuneBulk is Tune for bulk transfers in frames: they go by reference, and connections
-// take turns, so that what is in flight on all of them stays in the cache. They write
-// whole segments, of 1448 bytes with timestamps, an even number of them, so that none is
-// left whose acknowledgement is delayed: 64 KiB, three such writes being under way, or
-// where GRO joins them, what a packet of 128 KiB has (GROMax), one at a time.
+// tuneBulk is Tune for bulk transfers. Connections take turns, so that what is in flight
+// on all of them stays in the cache. They write whole segments, of 1448 bytes with
+// timestamps, an even number of them, so that none is left whose acknowledgement is
+// delayed: 64 KiB, three such writes being under way, or where GRO joins them, what a
+// packet of 128 KiB has (GROMax), one at a time. Frames go by reference.
 func tuneBulk(o *Options) {
 	t := &o.Stack.TCP
-	o.HandOver = 2048
 	if o.Offload == OffloadSoft {
-		o.Burst, o.GROMax = 128, 128<<10
+		o.HandOver, o.Burst, o.GROMax = 2048, 128, 128<<10
 		o.Write, o.InFlight = 90*1448, 90*1448
 		t.SendBuf, t.RecvBuf = 256<<10, 256<<10
 		return
 	}
-	o.Burst = 64
 	o.Write, o.InFlight = 44*1448, 3*44*1448
-	t.SendBuf, t.RecvBuf = 128<<10, 128<<10
 	// While the congestion window still cuts a write one segment may be left over.
 	// With three writes under way all connections would wait for its ACK, until their
 	// windows are those of idle ones again (RFC 5681 4.1).
 	t.DelayedAck = time.Millisecond
+	if o.Offload == OffloadNone {
+		o.HandOver, o.Burst = 2048, 64
+		t.SendBuf, t.RecvBuf = 128<<10, 128<<10
+	}
 }
