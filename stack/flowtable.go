@@ -8,12 +8,12 @@ import "math/bits"
 //
 // The hash is the NIC's, or the stack's own (flowhash.go). The low bits of a NIC's
 // choose the RETA entry, so within a shard they hardly vary; the slot comes from all
-// bits by multiplication. The last bits of the stack's own tell neighbours apart.
+// bits by multiplication. The last bits of the stack's own may tell neighbours apart.
 type flowTable struct {
 	cur, old flowSlots
 	moved    uint32 // slots of old that have been moved
 	n        int
-	own      bool // the hashes are the stack's own
+	near     bool // the last bits of hashes tell neighbours apart
 }
 
 type flowSlot struct {
@@ -38,12 +38,12 @@ type flowSlots struct {
 
 const slotsPerLine = 8 // of a cache line
 
-// makeFlowSlots makes n slots, a power of two. Those for NICs' hashes are one column.
-// With hashes of our own a line's slots are one of each column: where neighbours of a
-// flow are in the way, so are neighbours of theirs, but not below.
-func makeFlowSlots(n int, own bool) flowSlots {
+// makeFlowSlots makes n slots, a power of two, in one column. With near a line's slots
+// are one of each column: where neighbours of a flow are in the way, so are neighbours
+// of theirs, but not below.
+func makeFlowSlots(n int, near bool) flowSlots {
 	f := flowSlots{slots: make([]flowSlot, n), width: uint8(bits.Len(uint(n)) - 1)}
-	if own {
+	if near {
 		f.column, f.turn = slotsPerLine-1, 3
 	}
 	return f
@@ -104,8 +104,8 @@ func (f *flowSlots) remove(i uint32) {
 	f.slots[i] = flowSlot{}
 }
 
-// init makes an empty table; own: for the stack's own hashes.
-func (t *flowTable) init(own bool) { t.own, t.cur = own, makeFlowSlots(flowMinSlots, own) }
+// init makes an empty table; near: the last bits of hashes tell neighbours apart.
+func (t *flowTable) init(near bool) { t.near, t.cur = near, makeFlowSlots(flowMinSlots, near) }
 
 // insert adds connection id, which must not be in the table.
 func (t *flowTable) insert(hash, id uint32) {
@@ -113,7 +113,7 @@ func (t *flowTable) insert(hash, id uint32) {
 		t.move(flowMoves)
 	} else if t.n >= len(t.cur.slots)/2 {
 		t.old, t.moved = t.cur, 0
-		t.cur = makeFlowSlots(2*len(t.old.slots), t.own)
+		t.cur = makeFlowSlots(2*len(t.old.slots), t.near)
 	}
 	t.cur.insert(hash, id)
 	t.n++

@@ -89,8 +89,8 @@ func TestFlowTableSpreadsOneShardsHashes(t *testing.T) {
 // TestFlowTableLooksAtAllSlots: whatever the table is for, going on from any slot
 // leads to each of the others once, and behind counts the steps.
 func TestFlowTableLooksAtAllSlots(t *testing.T) {
-	for _, own := range []bool{false, true} {
-		f := makeFlowSlots(64, own)
+	for _, near := range []bool{false, true} {
+		f := makeFlowSlots(64, near)
 		for start := range uint32(64) {
 			seen := map[uint32]bool{}
 			i := start

@@ -123,12 +123,6 @@ func (s *Stack) aheadMore(w *aheadWindow, ps []*pbuf.Pbuf) {
 	prefetchSegments(list[:n])
 }
 
-// isFor reports whether a segment is for the connection. One that was closed has no
-// ends.
-func (t *TCP) isFor(in *inSegment) bool {
-	return t.remote == in.src && t.lport == in.dport && t.rport == in.sport && t.local == in.dst
-}
-
 // flowHash is the hash of a packet's flow, left in the packet if that is what a NIC
 // would; false if it is no plain segment.
 func (s *Stack) flowHash(p *pbuf.Pbuf) (uint32, bool) {

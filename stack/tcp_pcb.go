@@ -288,7 +288,7 @@ func (s *Stack) lookup(local, remote header.Addr, lport, rport uint16, hash uint
 				continue
 			}
 			t := s.pcb(slot.id - 1)
-			if t.remote == remote && t.lport == lport && t.rport == rport && t.local == local {
+			if t.hasEnds(local, remote, lport, rport) {
 				return t
 			}
 		}
@@ -296,6 +296,12 @@ func (s *Stack) lookup(local, remote header.Addr, lport, rport uint16, hash uint
 			return nil
 		}
 	}
+}
+
+// hasEnds reports whether the connection is the one from local:lport to remote:rport.
+// One that was closed has no ends.
+func (t *TCP) hasEnds(local, remote header.Addr, lport, rport uint16) bool {
+	return t.remote == remote && t.lport == lport && t.rport == rport && t.local == local
 }
 
 // linkPort puts a listener or bound PCB into its port bucket.

@@ -67,7 +67,7 @@ func (s *Stack) plainTCP(nif *Netif, p *pbuf.Pbuf, b []byte, t *TCP) bool {
 	in := &s.tcp.in
 	in.src, in.dst = header.AddrFrom4Uint(ip.Src()), header.AddrFrom4Uint(ip.Dst())
 	in.take(h.TCP(), hdr, total-header.IPv4Len)
-	if t != nil && t.isFor(in) {
+	if t != nil && t.hasEnds(in.dst, in.src, in.dport, in.sport) {
 		in.hash = t.hash
 	} else {
 		in.hash = s.plainHash(p, ip, in.sport, in.dport)

@@ -29,8 +29,8 @@ type udpState struct {
 
 func (s *Stack) udpInit() {
 	us := &s.udp
-	us.flows.init(true)
-	us.ports.init(true)
+	us.flows.init(false)
+	us.ports.init(false)
 	for i := range us.key {
 		us.key[i] = uint64(s.rng.uint32())<<32 | uint64(s.rng.uint32()) | 1
 	}
