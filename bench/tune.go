@@ -36,7 +36,8 @@ func Tune(o *Options) {
 // on all of them stays in the cache. They write whole segments, of 1448 bytes with
 // timestamps, an even number of them, so that none is left whose acknowledgement is
 // delayed: 64 KiB, three such writes being under way, or where GRO joins them, what a
-// packet of 128 KiB has (GROMax), one at a time. Frames go by reference.
+// packet of 128 KiB has (GROMax), one at a time. Frames go by reference, packets that
+// the wire takes whole do not.
 func tuneBulk(o *Options) {
 	t := &o.Stack.TCP
 	if o.Offload == OffloadSoft {
